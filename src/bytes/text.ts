@@ -1,0 +1,71 @@
+const HEX = '0123456789abcdef';
+
+export function toHex(bytes: Uint8Array): string {
+  let out = '';
+  for (const b of bytes) out += HEX[b >> 4]! + HEX[b & 15]!;
+  return out;
+}
+
+/** Undefined where `text` is not an even number of hexadecimal digits. */
+export function fromHex(text: string): Uint8Array | undefined {
+  if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text)) return undefined;
+  const out = new Uint8Array(text.length / 2);
+  for (let i = 0; i < out.length; i++) out[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  return out;
+}
+
+/** One octet per character; characters above U+00FF are a bug of the caller and become `?`. */
+export function latin1Bytes(text: string): Uint8Array {
+  const out = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    out[i] = c > 255 ? 0x3f : c;
+  }
+  return out;
+}
+
+export function latin1Text(bytes: Uint8Array, start = 0, end = bytes.length): string {
+  let out = '';
+  for (let i = start; i < end; i += 4096) {
+    out += String.fromCharCode(...bytes.subarray(i, Math.min(end, i + 4096)));
+  }
+  return out;
+}
+
+/** UTF-8 octets of `text`; a lone surrogate becomes U+FFFD. */
+export function utf8Bytes(text: string): Uint8Array {
+  const out: number[] = [];
+  for (const ch of text) {
+    let c = ch.codePointAt(0)!;
+    if (c >= 0xd800 && c <= 0xdfff) c = 0xfffd;
+    if (c < 0x80) out.push(c);
+    else if (c < 0x800) out.push(0xc0 | (c >> 6), 0x80 | (c & 63));
+    else if (c < 0x10000) out.push(0xe0 | (c >> 12), 0x80 | ((c >> 6) & 63), 0x80 | (c & 63));
+    else out.push(0xf0 | (c >> 18), 0x80 | ((c >> 12) & 63), 0x80 | ((c >> 6) & 63), 0x80 | (c & 63));
+  }
+  return Uint8Array.from(out);
+}
+
+/** Strict UTF-8 (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF); undefined where it is not. */
+export function utf8Text(bytes: Uint8Array): string | undefined {
+  let out = '';
+  for (let i = 0; i < bytes.length; ) {
+    const lead = bytes[i++]!;
+    if (lead < 0x80) {
+      out += String.fromCharCode(lead);
+      continue;
+    }
+    const more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
+    if (lead < 0xc2 || lead > 0xf4 || i + more > bytes.length) return undefined;
+    let c = lead & (0x3f >> more);
+    for (let k = 0; k < more; k++) {
+      const next = bytes[i++]!;
+      if ((next & 0xc0) !== 0x80) return undefined;
+      c = (c << 6) | (next & 63);
+    }
+    const least = more === 1 ? 0x80 : more === 2 ? 0x800 : 0x10000;
+    if (c < least || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) return undefined;
+    out += String.fromCodePoint(c);
+  }
+  return out;
+}

@@ -1,0 +1,90 @@
+/**
+ * The contract between a half-call and the leg of a foreign protocol (SIP, H.323). Both sides speak in Meta's
+ * call-control terms; interworking/ translates. Media crosses as neutral exchanges only; where packets go at this leg
+ * (addresses, payload types) stays in the leg's adapter, which shows it as LegStreams to media control.
+ */
+import type { Address } from '../machine/address.ts';
+import type { Cause, Direction, Format, MediaExchange, MediaKind, Party, Priority } from '../meta/message.ts';
+
+/** Unique per gateway process, counts up from 1. */
+export type LegId = number;
+
+/** What a leg tells its half-call. `release` ends the leg: it is the last event. */
+export type LegEvent =
+  | LegSetup
+  | { readonly kind: 'proceeding' }
+  | { readonly kind: 'alerting'; readonly branch: number; readonly media?: MediaExchange }
+  | {
+      readonly kind: 'progress';
+      readonly branch: number;
+      readonly cause?: Cause;
+      readonly media?: MediaExchange;
+    }
+  | {
+      readonly kind: 'connect';
+      readonly branch: number;
+      readonly connected?: Party;
+      readonly media?: MediaExchange;
+    }
+  | { readonly kind: 'media'; readonly media: MediaExchange }
+  | { readonly kind: 'modify'; readonly media?: MediaExchange }
+  | { readonly kind: 'modify-accept'; readonly media?: MediaExchange }
+  | { readonly kind: 'modify-refuse'; readonly cause: Cause; readonly glare: boolean }
+  | { readonly kind: 'user-input'; readonly digit: string; readonly durationMs: number }
+  | { readonly kind: 'transfer-request'; readonly target: Party }
+  | { readonly kind: 'release'; readonly cause: Cause; readonly retryAfterSeconds?: number };
+
+export interface LegSetup {
+  readonly kind: 'setup';
+  /** Name of the configured peer the call came from, or goes to (then chosen by routing). */
+  readonly peer: string;
+  readonly caller: Party;
+  readonly callee: Party;
+  readonly diverting?: Party;
+  readonly hops: number;
+  readonly priority: Priority;
+  readonly media?: MediaExchange;
+}
+
+/** What a half-call asks of its leg. After `release` nothing more is asked. */
+export type LegCommand =
+  | Exclude<LegEvent, { kind: 'transfer-request' }>
+  | {
+      readonly kind: 'transfer-result';
+      readonly outcome: 'trying' | 'alerting' | 'success' | 'failure';
+      readonly cause?: Cause;
+    };
+
+/** One stream at a leg as it stands after the last step of negotiation: what media control needs to steer the plane. */
+export interface LegStream {
+  readonly index: number;
+  readonly kind: MediaKind;
+  /** false: refused or removed; the port may be given back. */
+  readonly active: boolean;
+  /** Seen from this gateway towards the leg's far end: `sendonly` = we send to it and take nothing from it. */
+  readonly direction: Direction;
+  /** Our receiving address at this leg (as bound, not as advertised). */
+  readonly local?: { readonly ip: string; readonly port: number };
+  /** Where the far end receives; undefined before its description arrived or on hold with an unspecified address. */
+  readonly remote?: Address;
+  readonly remoteRtcp?: Address;
+  readonly rtcpMux: boolean;
+  readonly packetTime: number;
+  /** -1 where that direction has no payload type. */
+  readonly formats: readonly {
+    readonly format: Format;
+    readonly receivePayloadType: number;
+    readonly sendPayloadType: number;
+  }[];
+}
+
+/** Gives ports to a leg's negotiation. Asked once per stream; the same stream keeps its port. */
+export interface LegPorts {
+  /** `bound` is what the plane binds, `advertised` goes into SDP; undefined: no port left. */
+  allocate(
+    index: number,
+    kind: MediaKind,
+  ):
+    | { readonly bound: { readonly ip: string; readonly port: number }; readonly advertised: Address }
+    | undefined;
+}

@@ -1,0 +1,145 @@
+/** A gateway's configuration as typed values. store/ makes it from YAML and says where it is wrong. */
+import type { Address, SignallingTransport } from '../machine/address.ts';
+import type { FormatName } from '../meta/message.ts';
+
+export type Role = 'termination' | 'relay';
+
+export interface GatewayConfig {
+  readonly role: Role;
+  /** Name of this gateway, as in its tunnel certificate (DNS subjectAltName). 1..64 characters a-z 0-9 - . */
+  readonly name: string;
+  readonly tunnel: TunnelConfig;
+  readonly sip: SipConfig;
+  readonly media: MediaConfig;
+  readonly peers: readonly PeerConfig[];
+  readonly accounts: readonly AccountConfig[];
+  readonly routes: readonly RouteConfig[];
+  readonly limits: LimitsConfig;
+  readonly emergency: readonly string[];
+  /** GW1 only: networks that media may be exchanged with besides the peers' own addresses (phones), CIDR. */
+  readonly mediaNetworks: readonly string[];
+  readonly operator: OperatorConfig;
+  readonly log: { readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' };
+  readonly cdr: { readonly file?: string };
+}
+
+export interface TunnelConfig {
+  /** Termination: where to listen. Relay: where to dial. Default ports 7060 and 7061. */
+  readonly signalling: Address;
+  readonly media: Address;
+  readonly certificate: string; // PEM file paths, resolved against the configuration file's folder
+  readonly key: string;
+  readonly ca: string;
+  /** Relay: the termination gateway's certificate name. */
+  readonly peerName?: string;
+  /** Termination: sites (relay gateways) by certificate name. */
+  readonly sites: readonly SiteConfig[];
+  readonly lanes: number; // media connections, relay; default 2
+}
+
+export interface SiteConfig {
+  readonly name: string;
+  readonly maxCalls: number;
+  readonly maxCallsPerSecond: number;
+  readonly maxMediaBytesPerSecond: number;
+}
+
+export interface SipConfig {
+  readonly listeners: readonly ListenerConfig[];
+  /** Domain for which remote users may register (termination); also used as host in From where given. */
+  readonly domain?: string;
+}
+
+export interface ListenerConfig {
+  readonly name: string;
+  readonly transport: SignallingTransport;
+  readonly address: Address;
+  readonly advertise?: Address;
+  /** TLS only; PEM files. `clientCa`: ask for and verify client certificates. */
+  readonly certificate?: string;
+  readonly key?: string;
+  readonly clientCa?: string;
+}
+
+export interface MediaConfig {
+  /** One per address family; ports inclusive, RTP on even numbers. */
+  readonly pools: readonly MediaPoolConfig[];
+  readonly workers: number; // default 1
+  readonly implementation: 'auto' | 'koffi' | 'dgram';
+  /** Formats allowed, in order of preference. */
+  readonly codecs: readonly FormatName[];
+  readonly symmetric: 'signalled' | 'latch';
+}
+
+export interface MediaPoolConfig {
+  readonly ip: string;
+  readonly advertise?: string;
+  readonly ports: readonly [number, number]; // default 16384..32767
+}
+
+/** A SIP (later H.323) neighbour on this gateway's own side. */
+export interface PeerConfig {
+  readonly name: string;
+  readonly protocol: 'sip';
+  readonly host: string;
+  readonly port?: number;
+  readonly transport?: SignallingTransport;
+  readonly listener?: string;
+  /** Sources taken as this peer besides `host` where it is an address: CIDR. */
+  readonly sources: readonly string[];
+  /** TLS client certificate name taken as this peer. */
+  readonly certificateName?: string;
+  readonly credentials?: { readonly username: string; readonly password: string; readonly realm?: string };
+  /** `digest`: INVITE and REGISTER of this source are challenged, accounts decide. */
+  readonly authenticate: 'none' | 'digest';
+  /** Asserted identity (P-Asserted-Identity) is believed from and sent to this peer. */
+  readonly trusted: boolean;
+  readonly probeSeconds: number; // 0: none; default 30
+  /** Where media of this peer comes from; overrides media.symmetric. */
+  readonly symmetric?: 'signalled' | 'latch';
+  /** Media addresses this peer may name (CIDR); empty: termination: any public or equal to the signalling source; relay: peer host + mediaNetworks. */
+  readonly mediaNetworks: readonly string[];
+  readonly maxCalls: number;
+}
+
+/** Secrets live on GW1 only (relay). */
+export interface AccountConfig {
+  readonly username: string;
+  readonly password: string;
+  readonly number: string;
+  readonly displayName?: string;
+}
+
+/**
+ * Dial rules, first match wins. `from`: where the call comes from: 'tunnel' or 'peers' (this gateway's own side).
+ * `match`: digits, `.` any digit run to the end, `X` one digit, `N` 2-9, or `*` for everything; a leading `+` means international.
+ * `to`: 'tunnel' (termination: 'tunnel:SITE'), 'peer:NAME', 'registered' or 'refuse:CAUSE'.
+ */
+export interface RouteConfig {
+  readonly name: string;
+  readonly from: 'tunnel' | 'peers' | `peer:${string}` | `tunnel:${string}`;
+  readonly match: string;
+  readonly callerMatch?: string;
+  readonly to: string;
+  readonly strip: number;
+  readonly prefix: string;
+  readonly callerStrip: number;
+  readonly callerPrefix: string;
+}
+
+export interface LimitsConfig {
+  readonly maxCalls: number; // default 2000
+  readonly maxCallsPerSecond: number; // default 50, burst 2 s
+  readonly maxCallsPerSecondPerSource: number; // default 10
+  /** Relay: most octets per second taken from the tunnel's media. */
+  readonly maxMediaBytesPerSecond: number;
+  readonly maxRingSeconds: number; // default 180
+  readonly maxCallSeconds: number; // default 14400
+  readonly connectionsPerSource: number; // default 20
+}
+
+export interface OperatorConfig {
+  /** UNIX socket path, mode 0600. */
+  readonly socket: string;
+  readonly metrics?: Address;
+}

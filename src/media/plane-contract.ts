@@ -1,0 +1,197 @@
+/**
+ * The media plane's contract: what main (media control) tells a plane worker and what the worker tells main.
+ * All values are plain data (they cross a process boundary by IPC). Both implementations (koffi and dgram) obey it.
+ *
+ * A *stream leg* is the UDP side of one stream of one call on this gateway; it is bound to a tunnel stream id that
+ * both gateways know (`stream`, chosen by the originating gateway at call set-up: unique per tunnel session and shard).
+ */
+import type { Address } from '../machine/address.ts';
+import type { Direction, MediaKind, Priority } from '../meta/message.ts';
+
+export type StreamId = number; // 1 .. 2^32-1
+export type SessionId = string; // tunnel session, see tunnel/contract.ts
+
+/** How a packet of one payload type is checked and named in tunnel frames. */
+export interface PlaneFormat {
+  /** Neutral format id, 0..31 (meta/message.ts Format.id). */
+  readonly format: number;
+  /** Payload type expected from the leg's far end (what we announced), or -1. */
+  readonly receivePayloadType: number;
+  /** Payload type to use when sending to the far end (what it announced), or -1. */
+  readonly sendPayloadType: number;
+  readonly clockRate: number;
+  /** Greatest payload in octets. */
+  readonly maxPayload: number;
+  /** Greatest sustained packets per second; the token bucket allows a burst of the same size as half a second. */
+  readonly maxPacketsPerSecond: number;
+  readonly kind: 'voice' | 'event' | 'comfort-noise' | 'video' | 'udptl';
+}
+
+export interface StreamLegConfig {
+  readonly session: SessionId;
+  readonly stream: StreamId;
+  readonly call: string; // CallId, for logs and counters
+  readonly kind: MediaKind;
+  readonly priority: Priority;
+  /** Local pair: RTP on `port`, RTCP on `port + 1` unless rtcpMux. */
+  readonly local: { readonly ip: string; readonly port: number };
+  readonly rtcpMux: boolean;
+  /** Where to send; undefined: nowhere yet (offer sent, no answer) or hold. */
+  readonly remote?: Address;
+  readonly remoteRtcp?: Address;
+  /**
+   * Who may send to us. `signalled`: only the signalled address and port. `signalled-host`: that host, any port, the first
+   * port seen stays. `latch`: the first source within `latchWindowMs` after open or re-negotiation whose packets pass all
+   * other checks (three in a row) is locked and replies go to it; never changed without a new command.
+   */
+  readonly source: 'signalled' | 'signalled-host' | 'latch';
+  readonly latchWindowMs: number;
+  /** What this gateway may send to (`send`) and take from (`receive`) the far end. */
+  readonly direction: Direction;
+  readonly formats: readonly PlaneFormat[];
+  /** RTCP identity, made up by this gateway. */
+  readonly cname: string;
+}
+
+/** Main to worker. */
+export type PlaneCommand =
+  | { readonly kind: 'open'; readonly leg: StreamLegConfig }
+  | {
+      readonly kind: 'modify';
+      readonly leg: StreamLegConfig /** source lock is learned anew */;
+      readonly relearn: boolean;
+    }
+  | { readonly kind: 'close'; readonly session: SessionId; readonly stream: StreamId }
+  /** A tunnel session whose media lanes this worker may serve. `key` authenticates lanes (tunnel/lane-hello.ts). */
+  | {
+      readonly kind: 'session';
+      readonly session: SessionId;
+      readonly key: string /* hex */;
+      readonly dial?: LaneDial;
+      readonly limits: SessionLimits;
+    }
+  | { readonly kind: 'session-end'; readonly session: SessionId }
+  /** Sends one RFC 4733 digit towards the far end. */
+  | {
+      readonly kind: 'digit';
+      readonly session: SessionId;
+      readonly stream: StreamId;
+      readonly digit: string;
+      readonly durationMs: number;
+    }
+  | { readonly kind: 'report'; readonly every: number /* ms */ }
+  /** Finish: no new streams; end when the last one closes. */
+  | { readonly kind: 'drain' };
+
+export interface SessionLimits {
+  readonly maxLanes: number;
+  readonly maxStreams: number;
+  /** Octets per second taken from the tunnel of this session, all streams; above it frames are dropped and counted. */
+  readonly maxBytesPerSecond: number;
+}
+
+/** GW1 only: how to dial lanes. PEM text; the worker verifies CA and name as net/tls.ts does. */
+export interface LaneDial {
+  readonly remote: Address;
+  readonly serverName: string;
+  readonly lanes: number;
+  readonly shard: number;
+}
+
+/** Why a packet or frame was refused. Index = counter slot in `StreamCounters.refused`. */
+export const REFUSALS = [
+  'version',
+  'too-short',
+  'too-long',
+  'payload-type',
+  'payload-size',
+  'rate',
+  'source',
+  'sequence',
+  'timestamp',
+  'direction',
+  'ssrc',
+  'extension',
+  'padding',
+  'rtcp-malformed',
+  'rtcp-source',
+  'frame-unknown-stream',
+  'frame-format',
+  'frame-stale',
+  'frame-rate',
+  'not-rtp',
+] as const;
+export type Refusal = (typeof REFUSALS)[number];
+
+/** Counters of one stream leg since it was opened. */
+export interface StreamCounters {
+  readonly session: SessionId;
+  readonly stream: StreamId;
+  readonly call: string;
+  /** From the far end of this leg. */
+  readonly packetsIn: number;
+  readonly bytesIn: number;
+  /** To the far end of this leg. */
+  readonly packetsOut: number;
+  readonly bytesOut: number;
+  readonly framesToTunnel: number;
+  readonly framesFromTunnel: number;
+  /** Frames of the tunnel that never came (gaps made by the tunnel itself). */
+  readonly framesLost: number;
+  /** RFC 3550 6.4.1 of what the far end sent to us. */
+  readonly lostIn: number;
+  readonly jitterInMs: number;
+  /** From the far end's receiver reports; -1 unknown. */
+  readonly lostOut: number;
+  readonly roundTripMs: number;
+  /** E-model estimate 1..4.5 of what the far end sends to us; 0 unknown. */
+  readonly mosIn: number;
+  readonly refused: readonly number[];
+  readonly lockedSource?: Address;
+}
+
+/** Worker to main. */
+export type PlaneEvent =
+  | { readonly kind: 'ready'; readonly implementation: 'koffi' | 'dgram'; readonly shard: number }
+  | { readonly kind: 'opened'; readonly session: SessionId; readonly stream: StreamId }
+  | {
+      readonly kind: 'open-failed';
+      readonly session: SessionId;
+      readonly stream: StreamId;
+      readonly reason: string;
+    }
+  /** Final counters. */
+  | { readonly kind: 'closed'; readonly counters: StreamCounters }
+  | {
+      readonly kind: 'counters';
+      readonly streams: readonly StreamCounters[];
+      readonly lanes: readonly LaneCounters[];
+    }
+  | {
+      readonly kind: 'source-locked';
+      readonly session: SessionId;
+      readonly stream: StreamId;
+      readonly source: Address;
+    }
+  /** No valid packet for 30 s although one was expected. */
+  | { readonly kind: 'silent'; readonly session: SessionId; readonly stream: StreamId }
+  | { readonly kind: 'lane-up'; readonly session: SessionId; readonly lane: number }
+  | {
+      readonly kind: 'lane-down';
+      readonly session: SessionId;
+      readonly lane: number;
+      readonly reason: string;
+    }
+  /** A connection on the media port that did not prove itself or broke the frame rules. */
+  | { readonly kind: 'lane-refused'; readonly remote: string; readonly reason: string }
+  | { readonly kind: 'drained' };
+
+export interface LaneCounters {
+  readonly session: SessionId;
+  readonly lane: number;
+  readonly framesOut: number;
+  readonly framesIn: number;
+  readonly droppedStale: number;
+  readonly outstandingBytes: number;
+  readonly roundTripMs: number;
+}
