@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+// npm test            all tests that need no privileges and no foreign program
+// npm run test:lab    namespaces, packet filter, real peers (root; installs what it needs); -- --full for the whole matrix
+// Both end with "N passed, N failed[, N skipped]"; with VOIP_SGW_COUNTS=FILE the counts are appended there as JSON.
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { root, setup } from './setup.mjs';
+
+const args = process.argv.slice(2);
+const lab = args.includes('--lab');
+const full = args.includes('--full');
+const wanted = args.filter((a) => !a.startsWith('--'));
+setup();
+
+function find(folder, suffix) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((e) => e.isFile() && e.name.endsWith(suffix))
+    .map((e) => join(e.parentPath ?? e.path, e.name))
+    .filter((file) => sourceExists(file))
+    .sort();
+}
+
+/** Compiled output of a test that has been deleted or renamed is not run. */
+function sourceExists(file) {
+  return existsSync(join(root, relative(join(root, 'dist'), file).replace(/\.js$/, '.ts')));
+}
+
+const files = (lab ? find(join(root, 'dist/test/lab'), '.lab.js') : ['src', 'test', 'tools'].flatMap((d) => find(join(root, 'dist', d), '.test.js'))).filter(
+  (f) => wanted.length === 0 || wanted.some((w) => f.includes(w)),
+);
+if (files.length === 0) {
+  console.error('no test file found');
+  process.exit(1);
+}
+const scratch = mkdtempSync(join(tmpdir(), 'voip-sgw-test-'));
+const counts = join(scratch, 'counts.json');
+const result = spawnSync(
+  process.execPath,
+  [
+    '--test',
+    `--test-concurrency=${lab ? 1 : 2}`,
+    '--test-reporter=spec',
+    '--test-reporter-destination=stdout',
+    `--test-reporter=${join(root, 'tools/count-reporter.mjs')}`,
+    `--test-reporter-destination=${counts}`,
+    ...files,
+  ],
+  { cwd: root, stdio: 'inherit', env: { ...process.env, NODE_OPTIONS: '--enable-source-maps', ...(full ? { VOIP_SGW_FULL: '1' } : {}) } },
+);
+const total = existsSync(counts) ? JSON.parse(readFileSync(counts, 'utf8')) : { passed: 0, failed: 1, skipped: 0 };
+rmSync(scratch, { recursive: true, force: true });
+if (result.status !== 0 && total.failed === 0) total.failed = 1;
+if (process.env.VOIP_SGW_COUNTS) appendFileSync(process.env.VOIP_SGW_COUNTS, `${JSON.stringify(total)}\n`);
+for (const name of total.failures ?? []) console.log(`failed: ${name}`);
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exit(total.failed === 0 ? 0 : 1);
