@@ -21,7 +21,7 @@ export type TunnelInput =
   | { readonly kind: 'send'; readonly payload: Uint8Array }
   /** Answer to `fence-wanted`: the calls as known here, encoded by meta/fence.ts. */
   | { readonly kind: 'fence'; readonly body: Uint8Array }
-  /** Planned change: dial (or expect) a new connection, move over, close the old one. GW1 only. */
+  /** Planned change: dial a new connection, move over, close the old one. GW2: asks GW1 to do so. */
   | { readonly kind: 'renew' }
   /** Orderly end: tell the far end, take no new work, close when `stop`. */
   | { readonly kind: 'drain' }
@@ -43,16 +43,29 @@ export type TunnelEvent =
       readonly shards: number;
       readonly metaMinor: number;
     }
-  /** Signalling usable (again). After a cut a fence exchange follows before new payloads are delivered. */
+  /** Signalling usable (again). After a cut: payloads are replayed, then a fence exchange follows (see `fence`). */
   | { readonly kind: 'up'; readonly resumed: boolean }
   | { readonly kind: 'down'; readonly reason: string }
   /** The session could not be resumed within `resumeWithinMs` (30 s): release everything. */
   | { readonly kind: 'lost'; readonly reason: string }
   | { readonly kind: 'payload'; readonly payload: Uint8Array }
-  /** Asks for the local call list; answer with input `fence` (synchronously, before the next poll). */
+  /**
+   * Asks for the local call list; answer with input `fence` (synchronously, before the next poll) and remember which
+   * calls were listed. The acceptor is asked twice per resume (the first answer only marks a position in the stream).
+   */
   | { readonly kind: 'fence-wanted' }
-  /** The far end's call list, positioned in the stream so that nothing older is in flight. */
+  /**
+   * The far end's call list, taken after it had received everything sent before our last answer to `fence-wanted`, and
+   * delivered after everything it had sent before. So: a call in it that is unknown here is over (tell the far end); a call
+   * that our last answer listed and that is not in it is over; calls begun since that answer are not compared.
+   */
   | { readonly kind: 'fence'; readonly body: Uint8Array }
+  /** `count` payloads from above will never arrive: no session, buffer full (4096 payloads / 4 MB), too large, session lost. */
+  | {
+      readonly kind: 'undelivered';
+      readonly count: number;
+      readonly reason: 'no-session' | 'buffer-full' | 'too-large' | 'lost' | 'stopped';
+    }
   | { readonly kind: 'peer-draining' }
   /** Another authenticated connection of the same site tried to take over and failed, or claims alternate. */
   | { readonly kind: 'alarm'; readonly reason: string }
@@ -64,8 +77,10 @@ export interface TunnelOptions {
   readonly name: string;
   readonly peerName: string;
   /** Wall-clock milliseconds at process start and 8 random octets: tells restarts apart. */
-  readonly bootId: { readonly startedAt: number; readonly nonce: string };
+  readonly bootId: { readonly startedAt: number; readonly nonce: string /* 16 hex digits */ };
   readonly shards: number;
+  /** Minor versions of the Meta protocol spoken here; default 0..0. The highest common one is negotiated. */
+  readonly metaMinor?: { readonly min: number; readonly max: number };
   readonly heartbeatEveryMs: number; // default 1000
   readonly deadAfterMs: number; // default 3000
   readonly resumeWithinMs: number; // default 30000
