@@ -67,6 +67,8 @@ export type PlaneCommand =
       readonly kind: 'session';
       readonly session: SessionId;
       readonly key: string /* hex */;
+      /** Name the far end's certificate must carry on every lane of this session (on GW1 equal to `dial.serverName`). */
+      readonly peerName: string;
       readonly dial?: LaneDial;
       readonly limits: SessionLimits;
     }
@@ -184,7 +186,13 @@ export type PlaneEvent =
     }
   /** A connection on the media port that did not prove itself or broke the frame rules. */
   | { readonly kind: 'lane-refused'; readonly remote: string; readonly reason: string }
-  | { readonly kind: 'drained' };
+  | { readonly kind: 'drained' }
+  /**
+   * From the supervisor: the worker of this shard died. It is started again and given its sessions and streams back (same
+   * SSRC, sequence and source lock as far as its last snapshot knew), after which `shard-ready` follows; nothing need be sent again.
+   */
+  | { readonly kind: 'shard-lost'; readonly shard: number; readonly reason: string }
+  | { readonly kind: 'shard-ready'; readonly shard: number };
 
 export interface LaneCounters {
   readonly session: SessionId;
@@ -192,6 +200,8 @@ export interface LaneCounters {
   readonly framesOut: number;
   readonly framesIn: number;
   readonly droppedStale: number;
+  /** Frames of the lane that no stream took (unknown stream, session byte rate). */
+  readonly framesRefused: number;
   readonly outstandingBytes: number;
   readonly roundTripMs: number;
 }
