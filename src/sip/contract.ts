@@ -7,7 +7,10 @@ import type { Address, SignallingTransport } from '../machine/address.ts';
 import type { Timeout } from '../machine/machine.ts';
 import type { NameAddress, SipRequest, SipUri } from './message.ts';
 
-/** Names one INVITE session (or one registration attempt) between endpoint and user; counts up, never reused. */
+/**
+ * Names one INVITE session between endpoint and user; counts up, never reused. The user chooses even numbers for its
+ * `invite` commands, the endpoint odd ones for `incoming`, so that both can count without asking each other.
+ */
 export type SessionRef = number;
 export type ConnectionRef = number;
 
@@ -93,6 +96,11 @@ export interface SipPeer {
   readonly credentials?: { readonly username: string; readonly password: string; readonly realm?: string };
   /** Interval of OPTIONS probes in ms; 0: none. Events `peer-up` / `peer-down`. */
   readonly probeEveryMs: number;
+  /**
+   * true: a name for many users anywhere (remote phones, often behind NAT). A dialog is then bound to the source address it
+   * was made from, and requests in it go there whatever its Contact says. Default false: bound to what `identify` calls this peer.
+   */
+  readonly boundToSource?: boolean;
 }
 
 /** Signalling listener as the endpoint sees it. `advertise` is used in Via, Contact (static NAT); else `local`. */
@@ -198,6 +206,13 @@ export type SipCommand =
       readonly peers: readonly SipPeer[];
       readonly listeners: readonly SipListener[];
     }
+  /** Answers `authenticate`. Refused: the request is challenged again, the same for existing and missing accounts. */
+  | {
+      readonly kind: 'authenticated';
+      readonly exchange: number;
+      readonly outcome: 'accepted' | 'refused';
+      readonly account?: string;
+    }
   /** No new sessions; 503 with Retry-After to INVITE. */
   | { readonly kind: 'drain'; readonly retryAfterSeconds: number };
 
@@ -279,17 +294,39 @@ export type SipEvent =
       readonly retryAfterSeconds?: number;
       readonly redirect?: SipUri;
     }
-  /** Request outside a session that needs the user's decision (REGISTER). */
+  /** Request outside a session that needs the user's decision (REGISTER); 503 where no `respond` comes within 10 s. */
   | {
       readonly kind: 'request';
       readonly transaction: number;
       readonly peer: string;
+      readonly account?: string;
       readonly request: SipRequest;
       readonly remote: Address;
       readonly flow: SipFlow;
     }
+  /** A request with fresh credentials waits for `authenticated` (10 s, then 503). The proof's nonce is ours and unexpired. */
+  | {
+      readonly kind: 'authenticate';
+      readonly exchange: number;
+      readonly peer: string;
+      readonly proof: SipDigestProof;
+      readonly remote: Address;
+    }
   | { readonly kind: 'peer-up'; readonly peer: string }
   | { readonly kind: 'peer-down'; readonly peer: string; readonly reason: string };
+
+/** RFC 7616 digest parameters as received; same fields as Meta's. Whoever holds H(A1) checks `response`. */
+export interface SipDigestProof {
+  readonly algorithm: 'MD5' | 'SHA-256';
+  readonly username: string;
+  readonly realm: string;
+  readonly nonce: string;
+  readonly uri: string;
+  readonly response: string;
+  readonly cnonce: string;
+  readonly nonceCount: number;
+  readonly method: string;
+}
 
 /** Decisions the endpoint asks of its user, synchronously. */
 export interface SipDecisions {
@@ -300,6 +337,10 @@ export interface SipDecisions {
     readonly transport: SignallingTransport;
     readonly certificateNames: readonly string[];
   }): string | undefined;
+  /** Whether a peer's INVITE and REGISTER need digest credentials, and of which realm. undefined: no. */
+  authenticate(
+    peer: string,
+  ): { readonly realm: string; readonly algorithms: readonly ('MD5' | 'SHA-256')[] } | undefined;
 }
 
 /** Caps of the endpoint's tables; at the cap new work is refused (503 or silence) and counted. */
