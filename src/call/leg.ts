@@ -9,7 +9,11 @@ import type { Cause, Direction, Format, MediaExchange, MediaKind, Party, Priorit
 /** Unique per gateway process, counts up from 1. */
 export type LegId = number;
 
-/** What a leg tells its half-call. `release` ends the leg: it is the last event. */
+/**
+ * What a leg tells its half-call. `release` ends the leg: it is the last event, said once, also in answer to the command
+ * `release`. Media offers of a leg are numbered by the leg as it likes (echoed in the answer); the half-call gives them their
+ * Meta numbers.
+ */
 export type LegEvent =
   | LegSetup
   | { readonly kind: 'proceeding' }
@@ -29,7 +33,13 @@ export type LegEvent =
   | { readonly kind: 'media'; readonly media: MediaExchange }
   | { readonly kind: 'modify'; readonly media?: MediaExchange }
   | { readonly kind: 'modify-accept'; readonly media?: MediaExchange }
-  | { readonly kind: 'modify-refuse'; readonly cause: Cause; readonly glare: boolean }
+  /** `retryAfterSeconds`: the tunnel is cut; the same change may succeed after that time. */
+  | {
+      readonly kind: 'modify-refuse';
+      readonly cause: Cause;
+      readonly glare: boolean;
+      readonly retryAfterSeconds?: number;
+    }
   | { readonly kind: 'user-input'; readonly digit: string; readonly durationMs: number }
   | { readonly kind: 'transfer-request'; readonly target: Party }
   | { readonly kind: 'release'; readonly cause: Cause; readonly retryAfterSeconds?: number };

@@ -1,6 +1,7 @@
 /** A gateway's configuration as typed values. store/ makes it from YAML and says where it is wrong. */
 import type { Address, SignallingTransport } from '../machine/address.ts';
 import type { FormatName } from '../meta/message.ts';
+import type { RouteRule } from '../policy/dial-rules.ts';
 
 export type Role = 'termination' | 'relay';
 
@@ -110,22 +111,8 @@ export interface AccountConfig {
   readonly displayName?: string;
 }
 
-/**
- * Dial rules, first match wins. `from`: where the call comes from: 'tunnel' or 'peers' (this gateway's own side).
- * `match`: digits, `.` any digit run to the end, `X` one digit, `N` 2-9, or `*` for everything; a leading `+` means international.
- * `to`: 'tunnel' (termination: 'tunnel:SITE'), 'peer:NAME', 'registered' or 'refuse:CAUSE'.
- */
-export interface RouteConfig {
-  readonly name: string;
-  readonly from: 'tunnel' | 'peers' | `peer:${string}` | `tunnel:${string}`;
-  readonly match: string;
-  readonly callerMatch?: string;
-  readonly to: string;
-  readonly strip: number;
-  readonly prefix: string;
-  readonly callerStrip: number;
-  readonly callerPrefix: string;
-}
+/** A dial rule; policy/dial-rules.ts gives it meaning. */
+export type RouteConfig = RouteRule;
 
 export interface LimitsConfig {
   readonly maxCalls: number; // default 2000

@@ -10,10 +10,13 @@ export type CallId = string;
 export type NumberType = 'unknown' | 'international' | 'national' | 'subscriber' | 'uri';
 
 export interface Party {
-  /** At most 64 octets of printable ASCII. '+' is not part of the number (type says international). */
+  /**
+   * At most 64 octets. `uri`: printable ASCII without space. Else digits, and where not international also `*`, `#`, A-D.
+   * '+' is not part of the number (type says international). Empty: no number known (then `unknown` or `uri`).
+   */
   readonly number: string;
   readonly numberType: NumberType;
-  /** At most 128 octets of UTF-8 without control characters. */
+  /** 1..128 octets of UTF-8 without control and bidirectional formatting characters. */
   readonly displayName?: string;
   readonly privacy: 'allowed' | 'restricted' | 'unavailable';
   /** Whether the gateway where the call entered vouches for the number. */
@@ -279,7 +282,7 @@ export type MetaMessage = CallMessage | OtherMessage;
 export interface FenceCall {
   readonly call: CallId;
   readonly state: MetaCallState;
-  /** Number of the last completed media exchange. */
+  /** How many media exchanges (of both numberings) were answered so far. */
   readonly mediaGeneration: number;
 }
 
@@ -287,6 +290,12 @@ export const META_VERSION = { major: 1, minor: 0 } as const;
 
 export const META_LIMITS = {
   messageBytes: 8192,
+  shards: 256,
+  branch: 65_535,
+  exchangeNumber: 65_535,
+  hops: 70,
+  retryAfterSeconds: 86_400,
+  accountBytes: 64,
   numberBytes: 64,
   displayBytes: 128,
   accountingBytes: 64,
