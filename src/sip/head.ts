@@ -1,0 +1,153 @@
+/** The head of a message - start line and header lines - as text and table, before anything is made of it. */
+import { asciiText, latin1Text, utf8Text } from '../bytes/text.ts';
+import { isToken, trimSpace } from './header/scanner.ts';
+import { headerInfo } from './header-names.ts';
+import { type Header, SIP_LIMITS } from './message.ts';
+
+/** `problem`: the first thing wrong; the table then holds what could be read, to address an answer. */
+export interface Head {
+  readonly startLine: string;
+  readonly headers: readonly Header[];
+  readonly unknownHeaders: readonly string[];
+  /** undefined where absent or not a number within `1*10DIGIT`; then `problem` says so, unless absent. */
+  readonly contentLength: number | undefined;
+  readonly problem: Problem | undefined;
+}
+
+export interface Problem {
+  readonly reason: string;
+  readonly status: number;
+  /** Where the next message begins is in doubt: a stream must end. */
+  readonly framing: boolean;
+}
+
+/** Index of the first of the two CRLF that end a head at or after `from`, -1 where they are not there yet. */
+export function findHeadEnd(bytes: Uint8Array, from: number, end: number): number {
+  for (let i = from; ; i++) {
+    i = bytes.indexOf(0x0d, i);
+    if (i < 0 || i + 4 > end) return -1;
+    if (bytes[i + 1] === 0x0a && bytes[i + 2] === 0x0d && bytes[i + 3] === 0x0a) return i;
+  }
+}
+
+const UNUSUAL = /[^\x20-\x7e\r\n\t]/;
+
+/** Reads the head in `bytes[start, end)`, the closing empty line excluded. */
+export function readHead(bytes: Uint8Array, start: number, end: number): Head {
+  let text = asciiText(bytes, start, end);
+  const table = new HeadTable();
+  if (UNUSUAL.test(text)) {
+    text = latin1Text(bytes, start, end);
+    if (utf8Text(bytes.subarray(start, end)) === undefined) table.refuse('utf8', 400);
+    table.hasUnusual = true;
+  }
+  if (end - start > SIP_LIMITS.headerBytes) table.refuse('head-size', 513);
+  table.read(text);
+  return table;
+}
+
+class HeadTable implements Head {
+  startLine = '';
+  readonly headers: Header[] = [];
+  readonly unknownHeaders: string[] = [];
+  contentLength: number | undefined;
+  problem: Problem | undefined;
+  /** Some octet is neither printable ASCII nor white space. */
+  hasUnusual = false;
+  #seen = 0;
+  #lines = 0;
+
+  /** The first problem stays; one that spoils the framing outranks others. */
+  refuse(reason: string, status: number, framing = false): void {
+    if (this.problem === undefined || (framing && !this.problem.framing)) {
+      this.problem = { reason, status, framing };
+    }
+  }
+
+  read(text: string): void {
+    let at = this.#lineEnd(text, 0);
+    if (at < 0) return;
+    this.startLine = text.slice(0, at);
+    if (this.hasUnusual && hasControl(this.startLine)) this.refuse('control-octet', 400);
+    while (at < text.length) {
+      const start = at + 2;
+      at = this.#lineEnd(text, start);
+      if (at < 0) return;
+      let folded: string[] | undefined;
+      let next = text.charCodeAt(at + 2);
+      // RFC 3261 7.3.1: a line that begins with white space continues the one before it.
+      while (next === 0x20 || next === 0x09) {
+        folded ??= [text.slice(start, at)];
+        const from = at + 2;
+        at = this.#lineEnd(text, from);
+        if (at < 0) return;
+        folded.push(trimSpace(text, from, at));
+        next = text.charCodeAt(at + 2);
+      }
+      if (++this.#lines > SIP_LIMITS.headers) return this.refuse('headers', 400, true);
+      if (folded === undefined) this.#header(text, start, at);
+      else {
+        const line = folded.join(' ');
+        this.#header(line, 0, line.length);
+      }
+    }
+  }
+
+  /** Index of the CR that ends the line, or the text's length. -1, refused, for a CR or LF that stands alone. */
+  #lineEnd(text: string, from: number): number {
+    const feed = text.indexOf('\n', from);
+    const end = feed < 0 ? text.length : feed - 1;
+    const ret = text.indexOf('\r', from);
+    if (feed < 0 ? ret < 0 : ret === end) return end;
+    this.refuse('line-ending', 400, true);
+    return -1;
+  }
+
+  #header(text: string, start: number, end: number): void {
+    const colon = text.indexOf(':', start);
+    if (colon < 0 || colon >= end) return this.refuse('header-line', 400, true);
+    let nameEnd = colon;
+    // 25.1 HCOLON allows white space before the colon, and it changes nothing about which header this is.
+    while (nameEnd > start && (text.charCodeAt(nameEnd - 1) === 0x20 || text.charCodeAt(nameEnd - 1) === 0x09)) {
+      nameEnd--;
+    }
+    const written = text.slice(start, nameEnd);
+    const value = trimSpace(text, colon + 1, end);
+    const info = headerInfo(written);
+    if (value.length > SIP_LIMITS.headerValueBytes) return this.refuse('header-size', 400);
+    if (this.hasUnusual && hasControl(value)) return this.refuse('control-octet', 400);
+    if (info === undefined) {
+      if (!isToken(written)) return this.refuse('header-name', 400, true);
+      if (this.unknownHeaders.length < SIP_LIMITS.unknownHeaders) {
+        this.unknownHeaders.push(written.slice(0, 64).toLowerCase());
+      }
+      return;
+    }
+    if (info.once !== 0) {
+      if ((this.#seen & info.once) !== 0) return this.refuse('duplicate-header', 400, info.name === 'Content-Length');
+      this.#seen |= info.once;
+    }
+    this.headers.push({ name: info.name, value });
+    if (info.name === 'Content-Length') this.#contentLength(value);
+  }
+
+  #contentLength(value: string): void {
+    if (/^[0-9]{1,10}$/.test(value)) this.contentLength = Number(value);
+    else this.refuse('content-length', 400, true);
+  }
+}
+
+/**
+ * Whether `value` has a control octet that the grammar does not allow: any but HTAB, unless it is the second half of a
+ * quoted pair inside a quoted string (25.1; RFC 4475 3.1.1.2 quotes NUL, BEL and DEL in a display name).
+ */
+function hasControl(value: string): boolean {
+  let quoted = false;
+  for (let i = 0; i < value.length; i++) {
+    const c = value.charCodeAt(i);
+    if (c === 0x22) quoted = !quoted;
+    else if (c === 0x5c && quoted) i++;
+    else if ((c < 0x20 && c !== 0x09) || c === 0x7f) return true;
+  }
+  return false;
+}

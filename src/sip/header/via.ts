@@ -1,0 +1,74 @@
+/** Via (RFC 3261 20.42, 18.2.1; rport RFC 3581; address literals RFC 5118). */
+import { canonicalIp, formatHost, parseHostPort } from '../host.ts';
+import { SIP_LIMITS, type Via } from '../message.ts';
+import { formatParameters } from './parameters.ts';
+import { Scanner } from './scanner.ts';
+
+/** Appends the elements of one Via header to `out`; false where one is malformed or SIP_LIMITS.vias is passed. */
+export function parseVias(text: string, out: Via[]): boolean {
+  const scanner = new Scanner(text);
+  do {
+    const via = scanVia(scanner);
+    if (via === undefined || out.length >= SIP_LIMITS.vias) return false;
+    out.push(via);
+  } while (scanner.separator(0x2c));
+  return scanner.done;
+}
+
+function scanVia(scanner: Scanner): Via | undefined {
+  scanner.space();
+  if (scanner.token().toUpperCase() !== 'SIP' || !scanner.separator(0x2f)) return undefined;
+  if (scanner.token() !== '2.0' || !scanner.separator(0x2f)) return undefined;
+  const transport = scanner.token().toUpperCase();
+  const before = scanner.at;
+  scanner.space();
+  if (transport === '' || scanner.at === before) return undefined;
+  const sentBy = scanSentBy(scanner);
+  const parameters = scanner.parameters();
+  if (sentBy === undefined || parameters === undefined) return undefined;
+  const branch = parameters.get('branch') ?? '';
+  if (branch.length > SIP_LIMITS.branchBytes) return undefined;
+  const via: { -readonly [K in keyof Via]: Via[K] } = {
+    transport,
+    host: sentBy.host,
+    branch,
+    parameters,
+  };
+  if (sentBy.port !== undefined) via.port = sentBy.port;
+  const rport = parameters.get('rport');
+  if (rport !== undefined) {
+    const port = rport === '' ? 0 : new Scanner(rport).number(65_535);
+    if (port === undefined) return undefined;
+    via.rport = port;
+  }
+  const received = parameters.get('received');
+  if (received !== undefined) {
+    // RFC 5118 4.5: an IPv6 address here may stand with or without brackets.
+    const ip = canonicalIp(received.startsWith('[') ? received.slice(1, -1) : received);
+    if (ip === undefined) return undefined;
+    via.received = ip;
+  }
+  const maddr = parameters.get('maddr');
+  if (maddr !== undefined) via.maddr = maddr;
+  return via;
+}
+
+function scanSentBy(scanner: Scanner): { readonly host: string; readonly port?: number } | undefined {
+  const host = scanner.value();
+  scanner.space();
+  if (scanner.peek() !== 0x3a) return parseHostPort(host);
+  scanner.at++;
+  scanner.space();
+  return parseHostPort(`${host}:${scanner.value()}`); // sent-by = host [ COLON port ], COLON with white space
+}
+
+/** Writes the fields and the remaining parameters in their order; `rport` 0 as a bare flag. */
+export function formatVia(via: Via): string {
+  const port = via.port === undefined ? '' : `:${via.port}`;
+  const parameters = new Map(via.parameters);
+  if (via.branch !== '') parameters.set('branch', via.branch);
+  if (via.rport !== undefined) parameters.set('rport', via.rport === 0 ? '' : String(via.rport));
+  if (via.received !== undefined) parameters.set('received', via.received);
+  if (via.maddr !== undefined) parameters.set('maddr', via.maddr);
+  return `SIP/2.0/${via.transport} ${formatHost(via.host)}${port}${formatParameters(parameters)}`;
+}
