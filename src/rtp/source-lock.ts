@@ -1,0 +1,132 @@
+import type { Millis } from '../machine/machine.ts';
+import {
+  copySource,
+  isPrivate,
+  type SourceWords,
+  sameHost,
+  sameSource,
+  sourceWords,
+} from './source-words.ts';
+
+export type SourceMode = 'signalled' | 'signalled-host' | 'latch';
+
+export const SOURCE_REFUSED = 0;
+export const SOURCE_MATCHES = 1;
+/** Latching: may become the source once three packets in a row passed all other checks. */
+export const SOURCE_CANDIDATE = 2;
+
+/** Packets in a row that a candidate must show (latch). */
+const PROOF = 3;
+/** How long a stranger waits for the signalled address to speak first, where that one could be reachable. */
+export const LATCH_GRACE_MS = 200;
+const CANDIDATES = 4;
+
+interface Candidate {
+  readonly source: SourceWords;
+  ssrc: number;
+  sequence: number;
+  inRow: number;
+  since: Millis;
+  at: Millis;
+}
+
+/**
+ * Who may send to a stream leg (RTP bleed and injection: RFC 7362 5, ES2017-04). Once locked, the source never changes
+ * without a new command. While latching, the signalled address wins at once; a stranger has to prove itself, and where the
+ * signalled host could be reachable it also waits LATCH_GRACE_MS, so that "known and reachable" is not stolen by spraying.
+ */
+export class SourceLock {
+  readonly locked: SourceWords = sourceWords();
+  isLocked = false;
+  #mode: SourceMode;
+  #signalled: SourceWords | undefined;
+  #windowEnds: Millis;
+  readonly #candidates: Candidate[] = [];
+
+  constructor(mode: SourceMode, signalled: SourceWords | undefined, latchWindowMs: number, now: Millis) {
+    this.#mode = mode;
+    this.#signalled = signalled;
+    this.#windowEnds = now + latchWindowMs;
+  }
+
+  get signalled(): SourceWords | undefined {
+    return this.#signalled;
+  }
+
+  /** New rules from signalling. Without `relearn` a lock stays, unless the mode now forbids it. */
+  modify(
+    mode: SourceMode,
+    signalled: SourceWords | undefined,
+    latchWindowMs: number,
+    relearn: boolean,
+    now: Millis,
+  ): void {
+    const firstAddress = this.#signalled === undefined && signalled !== undefined;
+    this.#mode = mode;
+    this.#signalled = signalled;
+    // The answer's arrival opens the window too: before it nobody could know where the far end is.
+    if (relearn || firstAddress) this.#windowEnds = now + latchWindowMs;
+    if (relearn) this.#unlock();
+    if (!this.isLocked || mode === 'latch') return;
+    const holds =
+      signalled !== undefined &&
+      (mode === 'signalled' ? sameSource(this.locked, signalled) : sameHost(this.locked, signalled));
+    if (!holds) this.#unlock();
+  }
+
+  classify(source: SourceWords, now: Millis): number {
+    if (this.isLocked) return sameSource(source, this.locked) ? SOURCE_MATCHES : SOURCE_REFUSED;
+    const signalled = this.#signalled;
+    if (signalled !== undefined) {
+      if (sameSource(source, signalled)) return SOURCE_MATCHES;
+      if (this.#mode === 'signalled-host' && sameHost(source, signalled)) return SOURCE_MATCHES;
+    }
+    return this.#mode === 'latch' && now < this.#windowEnds ? SOURCE_CANDIDATE : SOURCE_REFUSED;
+  }
+
+  /** A candidate's packet passed the other checks. True when that makes it the source. */
+  prove(source: SourceWords, ssrc: number, sequence: number, now: Millis): boolean {
+    const c = this.#candidate(source, now);
+    const next = c.inRow > 0 && c.ssrc === ssrc && ((sequence - c.sequence) & 0xffff) === 1;
+    c.inRow = next ? c.inRow + 1 : 1;
+    if (!next) c.since = now;
+    c.ssrc = ssrc;
+    c.sequence = sequence;
+    c.at = now;
+    if (c.inRow < PROOF || now - c.since < this.#grace(source)) return false;
+    this.lock(source);
+    return true;
+  }
+
+  lock(source: SourceWords): void {
+    copySource(source, this.locked);
+    this.isLocked = true;
+    this.#candidates.length = 0;
+  }
+
+  #grace(source: SourceWords): number {
+    const signalled = this.#signalled;
+    if (signalled === undefined || sameHost(source, signalled)) return 0;
+    return isPrivate(signalled) && !isPrivate(source) ? 0 : LATCH_GRACE_MS;
+  }
+
+  #candidate(source: SourceWords, now: Millis): Candidate {
+    let oldest: Candidate | undefined;
+    for (const c of this.#candidates) {
+      if (sameSource(c.source, source)) return c;
+      if (oldest === undefined || c.at < oldest.at) oldest = c;
+    }
+    if (this.#candidates.length < CANDIDATES || oldest === undefined) {
+      oldest = { source: sourceWords(), ssrc: 0, sequence: 0, inRow: 0, since: now, at: now };
+      this.#candidates.push(oldest);
+    }
+    copySource(source, oldest.source);
+    oldest.inRow = 0;
+    return oldest;
+  }
+
+  #unlock(): void {
+    this.isLocked = false;
+    this.#candidates.length = 0;
+  }
+}

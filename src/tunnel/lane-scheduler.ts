@@ -1,0 +1,186 @@
+import type { Millis } from '../machine/machine.ts';
+import { FLAG_EMERGENCY, MAX_PAYLOAD, type MediaFrame, mediaFrame } from './media-frame.ts';
+
+/** What a scheduler may know of a lane. Implemented by the plane's lanes and by tests. */
+export interface LaneView {
+  readonly usable: boolean;
+  /** Octets written minus octets acknowledged by the far end. */
+  readonly outstanding: number;
+  /** When the far end last acknowledged progress, or when the lane became busy if later. */
+  readonly progressAt: Millis;
+}
+
+/**
+ * Which lane takes a frame. A policy looks at the lanes and says an index, or -1: none, the frame waits. Adaptive duplicates
+ * and fixed schedules are further implementations of this contract: `second` names the lane of a second copy or -1.
+ */
+export interface LanePolicy {
+  choose(lanes: readonly LaneView[], size: number, flags: number, now: Millis): number;
+  second(lanes: readonly LaneView[], first: number, size: number, flags: number, now: Millis): number;
+}
+
+/** A lane takes no more while so many octets are under way: what waits before the socket can still be dropped. */
+const MAX_OUTSTANDING = 256 * 1024;
+/** A lane without progress for so long is used only if no other is there: TCP is recovering a loss. */
+const STALLED_MS = 60;
+const STALL_PENALTY = MAX_OUTSTANDING;
+
+/** The fewest outstanding octets win; stalled lanes come last. Emergency frames may exceed the limit. */
+export class FewestOutstanding implements LanePolicy {
+  choose(lanes: readonly LaneView[], _size: number, flags: number, now: Millis): number {
+    let best = -1;
+    let bestLoad = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < lanes.length; i++) {
+      const lane = lanes[i]!;
+      if (!lane.usable) continue;
+      if (lane.outstanding > MAX_OUTSTANDING && (flags & FLAG_EMERGENCY) === 0) continue;
+      const stalled = lane.outstanding > 0 && now - lane.progressAt > STALLED_MS;
+      const load = stalled ? lane.outstanding + STALL_PENALTY : lane.outstanding;
+      if (load < bestLoad) {
+        best = i;
+        bestLoad = load;
+      }
+    }
+    return best;
+  }
+
+  second(): number {
+    return -1;
+  }
+}
+
+interface Waiting {
+  readonly frame: MediaFrame;
+  readonly payload: Uint8Array;
+  since: Millis;
+}
+
+/**
+ * Frames no lane would take: a fixed ring per class (emergency first). What is older than the deadline is dropped here,
+ * before the socket, and counted; the newest frames survive a full ring.
+ */
+export class FrameBacklog {
+  dropped = 0;
+  readonly #deadlineMs: number;
+  readonly #emergency: Ring;
+  readonly #normal: Ring;
+
+  /** `capacity` frames of each class. */
+  constructor(deadlineMs = 200, capacity = 256) {
+    this.#deadlineMs = deadlineMs;
+    this.#emergency = new Ring(Math.ceil(capacity / 4));
+    this.#normal = new Ring(capacity);
+  }
+
+  get size(): number {
+    return this.#emergency.size + this.#normal.size;
+  }
+
+  /** Copies the frame. */
+  add(frame: Readonly<MediaFrame>, now: Millis): void {
+    const ring = (frame.flags & FLAG_EMERGENCY) !== 0 ? this.#emergency : this.#normal;
+    if (ring.add(frame, now)) this.dropped++;
+  }
+
+  /** The next frame still worth sending, or undefined; valid until the next call of `take` or `add`. */
+  take(now: Millis): MediaFrame | undefined {
+    return this.#next(this.#emergency, now) ?? this.#next(this.#normal, now);
+  }
+
+  /** Drops what is past its deadline even while no lane is there to take it. */
+  expire(now: Millis): void {
+    for (const ring of [this.#emergency, this.#normal]) {
+      while (ring.size > 0 && now - ring.oldest().since > this.#deadlineMs) {
+        ring.shift();
+        this.dropped++;
+      }
+    }
+  }
+
+  #next(ring: Ring, now: Millis): MediaFrame | undefined {
+    while (ring.size > 0) {
+      const waiting = ring.shift();
+      if (now - waiting.since <= this.#deadlineMs) return waiting.frame;
+      this.dropped++;
+    }
+    return undefined;
+  }
+}
+
+class Ring {
+  size = 0;
+  readonly #capacity: number;
+  readonly #slots: Waiting[] = [];
+  #first = 0;
+
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  oldest(): Waiting {
+    return this.#slots[this.#first]!;
+  }
+
+  shift(): Waiting {
+    const waiting = this.oldest();
+    this.#first = (this.#first + 1) % this.#capacity;
+    this.size--;
+    return waiting;
+  }
+
+  /** True where the oldest had to go for it. */
+  add(frame: Readonly<MediaFrame>, now: Millis): boolean {
+    const full = this.size === this.#capacity;
+    if (full) this.shift();
+    const at = (this.#first + this.size) % this.#capacity;
+    // Slots are made when first needed: a session that never waits costs nothing.
+    let slot = this.#slots[at];
+    if (slot === undefined) {
+      slot = { frame: mediaFrame(), payload: new Uint8Array(MAX_PAYLOAD), since: now };
+      this.#slots[at] = slot;
+    }
+    for (let i = 0; i < frame.length; i++) slot.payload[i] = frame.bytes[frame.start + i]!;
+    Object.assign(slot.frame, frame);
+    slot.frame.bytes = slot.payload;
+    slot.frame.start = 0;
+    slot.since = now;
+    this.size++;
+    return full;
+  }
+}
+
+/**
+ * Age of frames on arrival, without comparing clocks: the smallest (arrival - sent) seen lately is taken as the way itself,
+ * and what a frame took longer is its age. Milliseconds modulo 2^16 on the sender's side.
+ */
+export class FrameAge {
+  #smallest = 0;
+  #upcoming = 0;
+  #started = false;
+  #windowAt: Millis = 0;
+
+  /** Milliseconds this frame was later than the fastest of the last half minute or so. 0 .. 32767. */
+  of(sent: number, now: Millis): number {
+    const offset = (Math.floor(now) - sent) & 0xffff;
+    if (!this.#started) {
+      this.#started = true;
+      this.#smallest = offset;
+      this.#upcoming = offset;
+      this.#windowAt = now;
+      return 0;
+    }
+    if (now - this.#windowAt > 15_000) {
+      // Clocks drift: the minimum of the last window replaces the older one.
+      this.#smallest = this.#upcoming;
+      this.#upcoming = offset;
+      this.#windowAt = now;
+    }
+    if (signed16(offset - this.#upcoming) < 0) this.#upcoming = offset;
+    if (signed16(offset - this.#smallest) < 0) this.#smallest = offset;
+    return signed16(offset - this.#smallest);
+  }
+}
+
+function signed16(value: number): number {
+  return (value << 16) >> 16;
+}
