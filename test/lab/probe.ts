@@ -1,0 +1,65 @@
+/**
+ * One attempt to reach an address, run inside a namespace: `probe.js tcp|udp FROM FROMPORT TO TOPORT [TEXT]`.
+ * Prints one JSON object: { answer: 'connected' | 'refused' | 'silence' | 'error', data }. Waits 1.2 s for an answer.
+ */
+import { createSocket } from 'node:dgram';
+import { connect, isIPv6 } from 'node:net';
+import { pathToFileURL } from 'node:url';
+import { root, run } from './run.ts';
+import { inside, type Place } from './topology.ts';
+
+export interface ProbeResult {
+  readonly answer: 'connected' | 'refused' | 'silence' | 'error';
+  readonly data: string;
+}
+
+export interface Probe {
+  readonly transport: 'tcp' | 'udp';
+  readonly from: string;
+  readonly fromPort?: number;
+  readonly to: string;
+  readonly toPort: number;
+  readonly text?: string;
+}
+
+const PATIENCE_MS = 1200;
+
+/** Runs the probe from a namespace. */
+export function probe(place: Place, p: Probe): ProbeResult {
+  const file = `${root}/dist/test/lab/probe.js`;
+  const args = [file, p.transport, p.from, String(p.fromPort ?? 0), p.to, String(p.toPort), p.text ?? ''];
+  const [command, all] = inside(place, process.execPath, args);
+  return JSON.parse(run(command, all)) as ProbeResult;
+}
+
+function finish(answer: ProbeResult['answer'], data = ''): never {
+  console.log(JSON.stringify({ answer, data }));
+  process.exit(0);
+}
+
+function failure(error: NodeJS.ErrnoException): never {
+  finish(error.code === 'ECONNREFUSED' ? 'refused' : 'error', error.code ?? error.message);
+}
+
+function main([transport, from, fromPort, to, toPort, text]: string[]): void {
+  setTimeout(() => finish('silence'), PATIENCE_MS);
+  if (transport === 'tcp') {
+    const socket = connect({
+      host: to!,
+      port: Number(toPort),
+      localAddress: from!,
+      localPort: Number(fromPort),
+    });
+    socket.on('error', failure);
+    socket.on('connect', () => (text === '' ? finish('connected') : socket.write(text!)));
+    socket.on('data', (data) => finish('connected', data.toString('latin1')));
+    return;
+  }
+  const socket = createSocket(isIPv6(to!) ? 'udp6' : 'udp4');
+  socket.on('error', failure);
+  socket.on('message', (data) => finish('connected', data.toString('latin1')));
+  socket.bind(Number(fromPort), from, () => socket.send(text ?? '', Number(toPort), to));
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href)
+  main(process.argv.slice(2));
