@@ -1,0 +1,198 @@
+/**
+ * Prometheus metrics of one gateway. Label values come from fixed vocabularies or from the configuration; a family that
+ * sees more than 200 different ones counts the rest under `other`, so that a mistake elsewhere cannot fill the memory.
+ */
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { COUNTER_NAMES, type CounterName } from '../gateway/contract.ts';
+
+const MAX_LABELS = 200;
+
+const COUNTER_HELP: Readonly<Record<CounterName, readonly [name: string, help: string]>> = {
+  calls: ['calls_total', 'Calls by result'],
+  callsRefused: ['calls_refused_total', 'Calls refused by this gateway, by reason'],
+  releases: ['releases_total', 'Calls ended, by Q.850 cause'],
+  sipRefused: ['sip_refused_total', 'SIP messages refused or ignored, by reason'],
+  metaRefused: ['meta_refused_total', 'Meta messages refused, by reason'],
+  tunnelEvents: ['tunnel_events_total', 'Events of the tunnel to the other gateway'],
+  laneRefused: ['lane_refused_total', 'Media connections refused, by reason'],
+  mediaRefused: ['media_refused_total', 'Streams and media events refused, by reason'],
+  registrations: ['registrations_total', 'Registrations of remote users, by outcome'],
+};
+
+/** Totals of the media plane, as summed up by the process. */
+export interface MediaTotals {
+  readonly packetsIn: number;
+  readonly packetsOut: number;
+  readonly framesToTunnel: number;
+  readonly framesFromTunnel: number;
+  readonly framesLost: number;
+  /** Slots as in `refusals` of the constructor. */
+  readonly refused: readonly number[];
+}
+
+export type SipDirection = 'in' | 'out';
+
+export class GatewayMetrics {
+  readonly registry = new Registry();
+  readonly #families = new Map<CounterName, { counter: Counter; label: BoundedLabel }>();
+  readonly #callsNow = this.#gauge('calls', 'Calls now, by state', ['state']);
+  readonly #callsByRoute = this.#counter('calls_by_route_total', 'Calls by dial rule', ['route']);
+  readonly #tunnelUp = this.#gauge('tunnel_up', '1 where the signalling connection works', ['site']);
+  readonly #lanes = this.#gauge('tunnel_lanes', 'Media connections up', ['site']);
+  readonly #roundTrip = this.#histogram(
+    'tunnel_round_trip_seconds',
+    'Heartbeat round trips',
+    ['site'],
+    [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 3],
+  );
+  readonly #setup = this.#histogram(
+    'call_setup_seconds',
+    'From set-up to connect',
+    [],
+    [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 180],
+  );
+  readonly #duration = this.#histogram(
+    'call_seconds',
+    'Length of connected calls',
+    [],
+    [1, 10, 30, 60, 180, 600, 1800, 3600, 14400],
+  );
+  readonly #sip = this.#counter('sip_messages_total', 'SIP messages, by method and status class', [
+    'direction',
+    'method',
+    'status',
+  ]);
+  readonly #peerUp = this.#gauge('peer_up', '1 where the last probe was answered', ['peer']);
+  readonly #registered = this.#gauge('registered_users', 'Remote users registered now', []);
+  readonly #packets = this.#counter('media_packets_total', 'Media packets of the legs', ['direction']);
+  readonly #frames = this.#counter('media_frames_total', 'Media frames of the tunnel', ['direction']);
+  readonly #framesLost = this.#counter('media_frames_lost_total', 'Media frames the tunnel lost', []);
+  readonly #mediaRefused = this.#counter(
+    'media_refused_packets_total',
+    'Media packets and frames refused by the plane',
+    ['reason'],
+  );
+  readonly #cdr = this.#gauge('cdr_records', 'Call records by fate', ['fate']);
+  readonly #routeLabel = new BoundedLabel();
+  readonly #refusals: readonly string[];
+  #last: MediaTotals | undefined;
+
+  /** `refusals`: the plane's reasons (REFUSALS of media/plane-contract.ts), in slot order. */
+  constructor(identity: { readonly name: string; readonly role: string }, refusals: readonly string[]) {
+    this.#refusals = refusals;
+    this.registry.setDefaultLabels({ gateway: identity.name, role: identity.role });
+    for (const name of Object.keys(COUNTER_NAMES) as CounterName[]) {
+      const [metric, help] = COUNTER_HELP[name];
+      const counter = this.#counter(metric, help, [COUNTER_NAMES[name]]);
+      this.#families.set(name, { counter, label: new BoundedLabel() });
+    }
+  }
+
+  /** A `count` output of the gateway machine. */
+  count(name: CounterName, label: string, by = 1): void {
+    const family = this.#families.get(name);
+    family?.counter.inc({ [COUNTER_NAMES[name]]: family.label.bound(label) }, by);
+  }
+
+  setCalls(byState: Readonly<Record<string, number>>): void {
+    this.#callsNow.reset();
+    for (const [state, calls] of Object.entries(byState)) this.#callsNow.set({ state }, calls);
+  }
+
+  callRouted(route: string): void {
+    this.#callsByRoute.inc({ route: this.#routeLabel.bound(route) });
+  }
+
+  callConnected(setupSeconds: number): void {
+    this.#setup.observe(setupSeconds);
+  }
+
+  callEnded(seconds: number): void {
+    this.#duration.observe(seconds);
+  }
+
+  setTunnel(site: string, up: boolean, lanes: number): void {
+    this.#tunnelUp.set({ site }, up ? 1 : 0);
+    this.#lanes.set({ site }, lanes);
+  }
+
+  roundTrip(site: string, ms: number): void {
+    this.#roundTrip.observe({ site }, ms / 1000);
+  }
+
+  /** `startLine` of a message as it is traced; the method of a response is unknown there and shown as `response`. */
+  sipMessage(direction: SipDirection, startLine: string): void {
+    this.#sip.inc({ direction, ...sipLabels(startLine) });
+  }
+
+  setPeer(peer: string, up: boolean): void {
+    this.#peerUp.set({ peer }, up ? 1 : 0);
+  }
+
+  setRegistered(users: number): void {
+    this.#registered.set(users);
+  }
+
+  /** Running totals; what was added since the last call is counted. A total that shrank (worker restart) counts whole. */
+  setMedia(totals: MediaTotals): void {
+    const last = this.#last;
+    const added = (now: number, before: number | undefined): number =>
+      before === undefined || now < before ? now : now - before;
+    this.#packets.inc({ direction: 'in' }, added(totals.packetsIn, last?.packetsIn));
+    this.#packets.inc({ direction: 'out' }, added(totals.packetsOut, last?.packetsOut));
+    this.#frames.inc({ direction: 'to-tunnel' }, added(totals.framesToTunnel, last?.framesToTunnel));
+    this.#frames.inc({ direction: 'from-tunnel' }, added(totals.framesFromTunnel, last?.framesFromTunnel));
+    this.#framesLost.inc(added(totals.framesLost, last?.framesLost));
+    this.#refusals.forEach((reason, slot) => {
+      const more = added(totals.refused[slot] ?? 0, last?.refused[slot]);
+      if (more > 0) this.#mediaRefused.inc({ reason }, more);
+    });
+    this.#last = totals;
+  }
+
+  setCdr(statistics: { written: number; failures: number; dropped: number; waiting: number }): void {
+    for (const fate of ['written', 'failures', 'dropped', 'waiting'] as const) {
+      this.#cdr.set({ fate }, statistics[fate]);
+    }
+  }
+
+  /** The exposition text and its content type, for the HTTP answer. */
+  async render(): Promise<{ readonly contentType: string; readonly body: string }> {
+    return { contentType: this.registry.contentType, body: await this.registry.metrics() };
+  }
+
+  #counter(name: string, help: string, labelNames: string[]): Counter {
+    return new Counter({ name: `voip_sgw_${name}`, help, labelNames, registers: [this.registry] });
+  }
+
+  #gauge(name: string, help: string, labelNames: string[]): Gauge {
+    return new Gauge({ name: `voip_sgw_${name}`, help, labelNames, registers: [this.registry] });
+  }
+
+  #histogram(name: string, help: string, labelNames: string[], buckets: number[]): Histogram {
+    return new Histogram({ name: `voip_sgw_${name}`, help, labelNames, buckets, registers: [this.registry] });
+  }
+}
+
+class BoundedLabel {
+  readonly #seen = new Set<string>();
+
+  bound(value: string): string {
+    if (this.#seen.has(value)) return value;
+    if (this.#seen.size >= MAX_LABELS) return 'other';
+    this.#seen.add(value);
+    return value;
+  }
+}
+
+const METHODS = new Set([
+  ...['INVITE', 'ACK', 'CANCEL', 'BYE', 'OPTIONS', 'REGISTER', 'PRACK', 'UPDATE', 'INFO', 'REFER', 'NOTIFY'],
+  ...['SUBSCRIBE', 'MESSAGE', 'PUBLISH'],
+]);
+
+function sipLabels(startLine: string): { method: string; status: string } {
+  const status = /^(?:SIP\/2\.0 )?([1-6])\d\d\b/.exec(startLine)?.[1];
+  if (status !== undefined) return { method: 'response', status: `${status}xx` };
+  const method = startLine.slice(0, Math.max(0, startLine.indexOf(' ')));
+  return { method: METHODS.has(method) ? method : 'other', status: 'request' };
+}

@@ -1,0 +1,77 @@
+/**
+ * What crosses the operator's UNIX socket: one JSON object a line, `{"command": ...}` answered by `{"ok": true, "value": ...}` or
+ * `{"ok": false, "error": ...}`, in order. Commands and values are those of gateway/contract.ts; `reload` is the process's own.
+ */
+import type { CallView, OperatorCommand, StatusView, TraceView } from '../gateway/contract.ts';
+import { fail, ok, type Result } from '../machine/machine.ts';
+
+export type OperatorRequest = OperatorCommand | { readonly command: 'reload' };
+
+export type OperatorResponse =
+  | { readonly ok: true; readonly value: unknown }
+  /** `error`: what is wrong and what to do next. */
+  | { readonly ok: false; readonly error: string };
+
+/** Answer to `route-test`: what would happen to a call to that number. */
+export interface RouteTestView {
+  readonly number: string;
+  readonly from: string;
+  /** Name of the dial rule, undefined where none matches. */
+  readonly route?: string;
+  readonly to?: string;
+  /** Called number after rewriting. */
+  readonly called?: string;
+  readonly emergency?: boolean;
+  /** Why it would be refused. */
+  readonly refused?: string;
+}
+
+/** Answer to `reload`: what was taken over and what needs a restart. */
+export interface ReloadView {
+  readonly applied: boolean;
+  readonly messages: readonly string[];
+}
+
+export interface OperatorViews {
+  readonly status: StatusView;
+  readonly calls: readonly CallView[];
+  readonly trace: TraceView;
+  readonly 'route-test': RouteTestView;
+  readonly reload: ReloadView;
+  readonly drain: unknown;
+}
+
+/** Longest line on the socket in octets, either way. */
+export const OPERATOR_LINE = 16 * 1024 * 1024;
+
+/** Reads one request. The socket is 0600, yet a typing mistake must not end the gateway. */
+export function parseOperatorRequest(line: string): Result<OperatorRequest, string> {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return fail('the request is not JSON; send one object a line');
+  }
+  if (typeof value !== 'object' || value === null)
+    return fail('the request must be an object with "command"');
+  const { command, call, number, from } = value as Record<string, unknown>;
+  switch (command) {
+    case 'status':
+    case 'calls':
+    case 'reload':
+    case 'drain':
+      return ok({ command });
+    case 'trace':
+      return typeof call === 'string' && /^[0-9a-f]{1,32}$/.test(call)
+        ? ok({ command, call })
+        : fail('"call" must be the hexadecimal call id (or its beginning) that `voip-sgw calls` shows');
+    case 'route-test':
+      if (typeof number !== 'string' || number === '' || number.length > 64) {
+        return fail('"number" must be 1 to 64 characters');
+      }
+      if (from === undefined) return ok({ command, number });
+      return typeof from === 'string' ? ok({ command, number, from }) : fail('"from" must be text');
+    default:
+      return fail(`there is no command "${String(command).slice(0, 32)}"`);
+  }
+}
