@@ -38,10 +38,10 @@ export function readHead(bytes: Uint8Array, start: number, end: number): Head {
   const table = new HeadTable();
   if (UNUSUAL.test(text)) {
     text = latin1Text(bytes, start, end);
-    if (utf8Text(bytes.subarray(start, end)) === undefined) table.refuse('utf8', 400);
+    if (utf8Text(bytes.subarray(start, end)) === undefined) table.refuse(problem('utf8', 400));
     table.hasUnusual = true;
   }
-  if (end - start > SIP_LIMITS.headerBytes) table.refuse('head-size', 513);
+  if (end - start > SIP_LIMITS.headerBytes) table.refuse(problem('head-size', 513));
   table.read(text);
   return table;
 }
@@ -58,9 +58,9 @@ class HeadTable implements Head {
   #lines = 0;
 
   /** The first problem stays; one that spoils the framing outranks others. */
-  refuse(reason: string, status: number, framing = false): void {
-    if (this.problem === undefined || (framing && !this.problem.framing)) {
-      this.problem = { reason, status, framing };
+  refuse(found: Problem | undefined): void {
+    if (found !== undefined && (this.problem === undefined || (found.framing && !this.problem.framing))) {
+      this.problem = found;
     }
   }
 
@@ -68,7 +68,7 @@ class HeadTable implements Head {
     let at = this.#lineEnd(text, 0);
     if (at < 0) return;
     this.startLine = text.slice(0, at);
-    if (this.hasUnusual && hasControl(this.startLine)) this.refuse('control-octet', 400);
+    if (this.hasUnusual && hasControl(this.startLine)) this.refuse(problem('control-octet', 400));
     while (at < text.length) {
       const start = at + 2;
       at = this.#lineEnd(text, start);
@@ -84,11 +84,14 @@ class HeadTable implements Head {
         folded.push(trimSpace(text, from, at));
         next = text.charCodeAt(at + 2);
       }
-      if (++this.#lines > SIP_LIMITS.headers) return this.refuse('headers', 400, true);
-      if (folded === undefined) this.#header(text, start, at);
+      if (++this.#lines > SIP_LIMITS.headers) {
+        this.refuse(problem('headers', 400, true));
+        return;
+      }
+      if (folded === undefined) this.refuse(this.#header(text, start, at));
       else {
         const line = folded.join(' ');
-        this.#header(line, 0, line.length);
+        this.refuse(this.#header(line, 0, line.length));
       }
     }
   }
@@ -99,42 +102,51 @@ class HeadTable implements Head {
     const end = feed < 0 ? text.length : feed - 1;
     const ret = text.indexOf('\r', from);
     if (feed < 0 ? ret < 0 : ret === end) return end;
-    this.refuse('line-ending', 400, true);
+    this.refuse(problem('line-ending', 400, true));
     return -1;
   }
 
-  #header(text: string, start: number, end: number): void {
+  #header(text: string, start: number, end: number): Problem | undefined {
     const colon = text.indexOf(':', start);
-    if (colon < 0 || colon >= end) return this.refuse('header-line', 400, true);
+    if (colon < 0 || colon >= end) return problem('header-line', 400, true);
     let nameEnd = colon;
     // 25.1 HCOLON allows white space before the colon, and it changes nothing about which header this is.
-    while (nameEnd > start && (text.charCodeAt(nameEnd - 1) === 0x20 || text.charCodeAt(nameEnd - 1) === 0x09)) {
+    while (
+      nameEnd > start &&
+      (text.charCodeAt(nameEnd - 1) === 0x20 || text.charCodeAt(nameEnd - 1) === 0x09)
+    ) {
       nameEnd--;
     }
     const written = text.slice(start, nameEnd);
     const value = trimSpace(text, colon + 1, end);
     const info = headerInfo(written);
-    if (value.length > SIP_LIMITS.headerValueBytes) return this.refuse('header-size', 400);
-    if (this.hasUnusual && hasControl(value)) return this.refuse('control-octet', 400);
+    if (value.length > SIP_LIMITS.headerValueBytes) return problem('header-size', 400);
+    if (this.hasUnusual && hasControl(value)) return problem('control-octet', 400);
     if (info === undefined) {
-      if (!isToken(written)) return this.refuse('header-name', 400, true);
+      if (!isToken(written)) return problem('header-name', 400, true);
       if (this.unknownHeaders.length < SIP_LIMITS.unknownHeaders) {
         this.unknownHeaders.push(written.slice(0, 64).toLowerCase());
       }
-      return;
+      return undefined;
     }
     if (info.once !== 0) {
-      if ((this.#seen & info.once) !== 0) return this.refuse('duplicate-header', 400, info.name === 'Content-Length');
+      if ((this.#seen & info.once) !== 0)
+        return problem('duplicate-header', 400, info.name === 'Content-Length');
       this.#seen |= info.once;
     }
     this.headers.push({ name: info.name, value });
-    if (info.name === 'Content-Length') this.#contentLength(value);
+    return info.name === 'Content-Length' ? this.#contentLength(value) : undefined;
   }
 
-  #contentLength(value: string): void {
-    if (/^[0-9]{1,10}$/.test(value)) this.contentLength = Number(value);
-    else this.refuse('content-length', 400, true);
+  #contentLength(value: string): Problem | undefined {
+    if (!/^[0-9]{1,10}$/.test(value)) return problem('content-length', 400, true);
+    this.contentLength = Number(value);
+    return undefined;
   }
+}
+
+function problem(reason: string, status: number, framing = false): Problem {
+  return { reason, status, framing };
 }
 
 /**

@@ -39,8 +39,10 @@ export function parseDatagram(bytes: Uint8Array): Parsed {
   if (end < 0) return refuse(head, { reason: 'head-end', status: 400, framing: true });
   const from = end + 4;
   const length = head.contentLength ?? bytes.length - from;
-  if (from + length > bytes.length) return refuse(head, { reason: 'content-length', status: 400, framing: true });
-  if (bytes.length > SIP_LIMITS.messageBytes) return refuse(head, { reason: 'size', status: 513, framing: false });
+  if (from + length > bytes.length)
+    return refuse(head, { reason: 'content-length', status: 400, framing: true });
+  if (bytes.length > SIP_LIMITS.messageBytes)
+    return refuse(head, { reason: 'size', status: 513, framing: false });
   return finish(head, length === 0 ? NO_BODY : copy(bytes, from, from + length));
 }
 
@@ -73,7 +75,8 @@ export function finishFramed(head: Head, body: Uint8Array): Parsed {
 }
 
 function finish(head: Head, body: Uint8Array): Parsed {
-  if (body.length > SIP_LIMITS.bodyBytes) return refuse(head, { reason: 'body-size', status: 413, framing: false });
+  if (body.length > SIP_LIMITS.bodyBytes)
+    return refuse(head, { reason: 'body-size', status: 413, framing: false });
   return isResponse(head.startLine) ? response(head, body) : request(head, body);
 }
 
@@ -282,6 +285,14 @@ function replyFields(head: Head, method: string): ReplyFields | undefined {
   const vias: string[] = [];
   for (const header of head.headers) if (header.name === 'Via') vias.push(header.value);
   if (vias.length === 0) return undefined;
-  const first = (name: HeaderName): string => head.headers.find((header) => header.name === name)?.value ?? '';
-  return { vias, from: first('From'), to: first('To'), callId: first('Call-ID'), cseq: first('CSeq'), method };
+  const first = (name: HeaderName): string =>
+    head.headers.find((header) => header.name === name)?.value ?? '';
+  return {
+    vias,
+    from: first('From'),
+    to: first('To'),
+    callId: first('Call-ID'),
+    cseq: first('CSeq'),
+    method,
+  };
 }

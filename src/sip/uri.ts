@@ -24,7 +24,7 @@ export function uriScheme(text: string): string | undefined {
 export function parseUri(text: string): SipUri | undefined {
   if (text.length > SIP_LIMITS.uriBytes) return undefined;
   const colon = text.indexOf(':');
-  switch (text.slice(0, colon < 0 ? 0 : colon).toLowerCase()) {
+  switch (text.slice(0, Math.max(colon, 0)).toLowerCase()) {
     case 'sip':
       return parseSip('sip', text.slice(4));
     case 'sips':
@@ -43,11 +43,11 @@ function parseSip(scheme: 'sip' | 'sips', rest: string): SipUri | undefined {
   if (at >= 0) {
     const info = rest.slice(0, at);
     const colon = info.indexOf(':');
-    const name = unescape(colon < 0 ? info : info.slice(0, colon), USER_RAW, true);
+    const name = decodeEscapes(colon < 0 ? info : info.slice(0, colon), USER_RAW, true);
     if (name === undefined || name === '' || name.length > SIP_LIMITS.userBytes) return undefined;
     user = name;
     if (colon >= 0) {
-      password = unescape(info.slice(colon + 1), PASSWORD_RAW, true);
+      password = decodeEscapes(info.slice(colon + 1), PASSWORD_RAW, true);
       if (password === undefined) return undefined;
     }
   }
@@ -74,8 +74,12 @@ function parseParameters(text: string): ReadonlyMap<string, string> | undefined 
   const out = new Map<string, string>();
   for (const piece of text.split(';', SIP_LIMITS.parameters + 1)) {
     const equals = piece.indexOf('=');
-    const name = unescape(equals < 0 ? piece : piece.slice(0, equals), PARAMETER_RAW, false)?.toLowerCase();
-    const value = equals < 0 ? '' : unescape(piece.slice(equals + 1), PARAMETER_RAW, false);
+    const name = decodeEscapes(
+      equals < 0 ? piece : piece.slice(0, equals),
+      PARAMETER_RAW,
+      false,
+    )?.toLowerCase();
+    const value = equals < 0 ? '' : decodeEscapes(piece.slice(equals + 1), PARAMETER_RAW, false);
     if (name === undefined || value === undefined || out.has(name) || out.size >= SIP_LIMITS.parameters) {
       return undefined;
     }
@@ -85,7 +89,7 @@ function parseParameters(text: string): ReadonlyMap<string, string> | undefined 
 }
 
 /** Undefined where a raw character is outside `raw`, an escape is broken or no UTF-8, or hides a control octet. */
-function unescape(text: string, raw: RegExp, controls: boolean): string | undefined {
+function decodeEscapes(text: string, raw: RegExp, controls: boolean): string | undefined {
   if (!raw.test(text)) return undefined;
   if (!text.includes('%')) return text;
   let octets = '';
@@ -114,20 +118,23 @@ export function formatUri(uri: SipUri): string {
   if (uri.scheme === 'tel') out += uri.user;
   else {
     if (uri.user !== '') {
-      out += escape(uri.user, USER_PLAIN);
-      if (uri.password !== undefined) out += `:${escape(uri.password, PASSWORD_PLAIN)}`;
+      out += encodeEscapes(uri.user, USER_PLAIN);
+      if (uri.password !== undefined) out += `:${encodeEscapes(uri.password, PASSWORD_PLAIN)}`;
       out += '@';
     }
     out += formatHost(uri.host);
     if (uri.port !== undefined) out += `:${uri.port}`;
   }
   for (const [name, value] of uri.parameters) {
-    out += value === '' ? `;${escape(name, PARAMETER_PLAIN)}` : `;${escape(name, PARAMETER_PLAIN)}=${escape(value, PARAMETER_PLAIN)}`;
+    out +=
+      value === ''
+        ? `;${encodeEscapes(name, PARAMETER_PLAIN)}`
+        : `;${encodeEscapes(name, PARAMETER_PLAIN)}=${encodeEscapes(value, PARAMETER_PLAIN)}`;
   }
   return uri.headers === '' ? out : `${out}?${uri.headers}`;
 }
 
-function escape(text: string, plain: RegExp): string {
+function encodeEscapes(text: string, plain: RegExp): string {
   if (plain.test(text)) return text;
   let out = '';
   for (const octet of latin1Text(utf8Bytes(text))) {
@@ -143,7 +150,8 @@ const NEVER_IGNORED = ['user', 'ttl', 'method', 'maddr', 'transport'];
 export function equalUri(a: SipUri, b: SipUri): boolean {
   if (a.scheme !== b.scheme) return false;
   if (a.scheme === 'tel') return equalTel(a, b);
-  if (a.user !== b.user || a.password !== b.password || a.port !== b.port || !sameHost(a.host, b.host)) return false;
+  if (a.user !== b.user || a.password !== b.password || a.port !== b.port || !sameHost(a.host, b.host))
+    return false;
   for (const [name, value] of a.parameters) {
     const other = b.parameters.get(name);
     if (other !== undefined && other.toLowerCase() !== value.toLowerCase()) return false;

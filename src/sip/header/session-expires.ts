@@ -30,5 +30,5 @@ export function parseMinSe(text: string): number | undefined {
 export function parseSeconds(text: string): number | undefined {
   if (!/^\d+$/.test(text)) return undefined;
   const value = Number(text);
-  return value > MAX_SECONDS ? MAX_SECONDS : value;
+  return Math.min(value, MAX_SECONDS);
 }
