@@ -5,5 +5,9 @@ import { join } from 'node:path';
 import { root, setup } from './setup.mjs';
 
 setup();
-const result = spawnSync(process.execPath, ['--enable-source-maps', join(root, 'dist/tools/demo.js'), ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' });
+const result = spawnSync(
+  process.execPath,
+  ['--enable-source-maps', join(root, 'dist/tools/demo.js'), ...process.argv.slice(2)],
+  { cwd: root, stdio: 'inherit' },
+);
 process.exit(result.status ?? 1);

@@ -28,9 +28,11 @@ function sourceExists(file) {
   return existsSync(join(root, relative(join(root, 'dist'), file).replace(/\.js$/, '.ts')));
 }
 
-const files = (lab ? find(join(root, 'dist/test/lab'), '.lab.js') : ['src', 'test', 'tools'].flatMap((d) => find(join(root, 'dist', d), '.test.js'))).filter(
-  (f) => wanted.length === 0 || wanted.some((w) => f.includes(w)),
-);
+const files = (
+  lab
+    ? find(join(root, 'dist/test/lab'), '.lab.js')
+    : ['src', 'test', 'tools'].flatMap((d) => find(join(root, 'dist', d), '.test.js'))
+).filter((f) => wanted.length === 0 || wanted.some((w) => f.includes(w)));
 if (files.length === 0) {
   console.error('no test file found');
   process.exit(1);
@@ -48,9 +50,15 @@ const result = spawnSync(
     `--test-reporter-destination=${counts}`,
     ...files,
   ],
-  { cwd: root, stdio: 'inherit', env: { ...process.env, NODE_OPTIONS: '--enable-source-maps', ...(full ? { VOIP_SGW_FULL: '1' } : {}) } },
+  {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, NODE_OPTIONS: '--enable-source-maps', ...(full ? { VOIP_SGW_FULL: '1' } : {}) },
+  },
 );
-const total = existsSync(counts) ? JSON.parse(readFileSync(counts, 'utf8')) : { passed: 0, failed: 1, skipped: 0 };
+const total = existsSync(counts)
+  ? JSON.parse(readFileSync(counts, 'utf8'))
+  : { passed: 0, failed: 1, skipped: 0 };
 rmSync(scratch, { recursive: true, force: true });
 if (result.status !== 0 && total.failed === 0) total.failed = 1;
 if (process.env.VOIP_SGW_COUNTS) appendFileSync(process.env.VOIP_SGW_COUNTS, `${JSON.stringify(total)}\n`);

@@ -11,11 +11,17 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 function run(what, command, args) {
   const started = process.hrtime.bigint();
   process.stderr.write(`setup: ${what} ... `);
-  const result = spawnSync(command, args, { cwd: root, encoding: 'utf8', env: { ...process.env, CI: 'true' } });
+  const result = spawnSync(command, args, {
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, CI: 'true' },
+  });
   if (result.status !== 0) {
     process.stderr.write('failed\n');
     process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}${result.error ?? ''}\n`);
-    process.stderr.write(`setup: "${command} ${args.join(' ')}" failed; mend what it says above and run the same command again.\n`);
+    process.stderr.write(
+      `setup: "${command} ${args.join(' ')}" failed; mend what it says above and run the same command again.\n`,
+    );
     process.exit(1);
   }
   process.stderr.write(`${Number((process.hrtime.bigint() - started) / 1_000_000n)} ms\n`);
@@ -24,14 +30,21 @@ function run(what, command, args) {
 export function setup() {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < 20 || (major === 20 && minor < 19)) {
-    process.stderr.write(`setup: Node ${process.versions.node} is too old; install Node 20.19 or newer (24 LTS recommended).\n`);
+    process.stderr.write(
+      `setup: Node ${process.versions.node} is too old; install Node 20.19 or newer (24 LTS recommended).\n`,
+    );
     process.exit(1);
   }
   const lock = readFileSync(join(root, 'package-lock.json'));
   const digest = createHash('sha256').update(lock).digest('hex');
   const stamp = join(root, 'node_modules', '.voip-sgw-lock');
   if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== digest) {
-    run('installing dependencies (npm ci)', process.platform === 'win32' ? 'npm.cmd' : 'npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']);
+    run('installing dependencies (npm ci)', process.platform === 'win32' ? 'npm.cmd' : 'npm', [
+      'ci',
+      '--ignore-scripts',
+      '--no-audit',
+      '--no-fund',
+    ]);
     mkdirSync(dirname(stamp), { recursive: true });
     writeFileSync(stamp, digest);
   }
