@@ -1,0 +1,24 @@
+import type { Millis } from '../machine/machine.ts';
+
+/** A rate limit: `burst` at once, `perSecond` in the long run. */
+export class TokenBucket {
+  readonly #burst: number;
+  readonly #perSecond: number;
+  #tokens: number;
+  #at: Millis;
+
+  constructor(burst: number, perSecond: number, now: Millis) {
+    this.#burst = burst;
+    this.#perSecond = perSecond;
+    this.#tokens = burst;
+    this.#at = now;
+  }
+
+  take(now: Millis): boolean {
+    this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#at) * this.#perSecond) / 1000);
+    this.#at = now;
+    if (this.#tokens < 1) return false;
+    this.#tokens--;
+    return true;
+  }
+}
