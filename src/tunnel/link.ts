@@ -1,7 +1,7 @@
 import type { Millis } from '../machine/machine.ts';
+import { TokenBucket } from '../machine/token-bucket.ts';
 import { FrameReader } from './frame.ts';
 import type { SessionState } from './session-state.ts';
-import { TokenBucket } from './token-bucket.ts';
 
 /**
  * `dialing`: asked for, not up. `greeting`: up, the far end's hello or hello-ack is awaited. `offered` (acceptor): our

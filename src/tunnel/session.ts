@@ -3,6 +3,7 @@
  * tells the sequences; this file keeps their order: connections come and go, the session stays.
  */
 import type { Crypto, Machine, Millis, Random } from '../machine/machine.ts';
+import { TokenBucket } from '../machine/token-bucket.ts';
 import type { CloseReason } from './close-reason.ts';
 import type {
   TunnelConnectionRef,
@@ -22,7 +23,6 @@ import {
   type SessionState,
   type TunnelCounters,
 } from './session-state.ts';
-import { TokenBucket } from './token-bucket.ts';
 
 const HELLO_WITHIN_MS = 5000;
 const DIAL_WITHIN_MS = 10_000;

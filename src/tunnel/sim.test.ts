@@ -238,6 +238,7 @@ export class World {
   }
 
   #carry(side: Side, ref: TunnelConnectionRef, bytes: Uint8Array): void {
+    if (!this.#wires.some((w) => w.refs[side] === ref)) return; // a connection the test made by hand
     const wire = this.#wires.find((w) => w.refs[side] === ref && w.open[side]);
     assert.ok(wire, `${side} sends on connection ${ref}, which is not open`);
     if (wire.cut) return;

@@ -1,4 +1,4 @@
-import type { Millis } from '../machine/machine.ts';
+import type { Millis } from './machine.ts';
 
 /** A rate limit: `burst` at once, `perSecond` in the long run. */
 export class TokenBucket {
