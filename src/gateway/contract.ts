@@ -1,6 +1,7 @@
 /** A whole gateway as one machine: what goes in, what comes out. process/ carries; test/sim plays the world. */
-import type { Millis, Timeout } from '../machine/machine.ts';
+
 import type { CallRecord } from '../call/record.ts';
+import type { Millis, Timeout } from '../machine/machine.ts';
 import type { PlaneCommand, PlaneEvent, StreamCounters } from '../media/plane-contract.ts';
 import type { SipInput, SipOutput } from '../sip/contract.ts';
 import type { TunnelInput, TunnelOutput } from '../tunnel/contract.ts';
@@ -37,7 +38,12 @@ export type GatewayOutput =
   | LogLine
   /** A labelled count; label values come from fixed vocabularies, never from the wire. */
   | { readonly kind: 'count'; readonly name: CounterName; readonly label: string }
-  | { readonly kind: 'operator-reply'; readonly request: number; readonly value: unknown; readonly error?: string }
+  | {
+      readonly kind: 'operator-reply';
+      readonly request: number;
+      readonly value: unknown;
+      readonly error?: string;
+    }
   | { readonly kind: 'stopped' };
 
 export interface LogLine {

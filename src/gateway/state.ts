@@ -1,0 +1,98 @@
+/** Everything one gateway holds, and the way effects leave it. The other files of this folder are the operations on it. */
+import { toHex } from '../bytes/text.ts';
+import type { Crypto, Millis, Random, WallMillis } from '../machine/machine.ts';
+import { Timers } from '../machine/timers.ts';
+import type { MediaControl } from '../media/media-control.ts';
+import type { CallId } from '../meta/message.ts';
+import type { SessionRef } from '../sip/contract.ts';
+import type { SipEndpoint } from '../sip/endpoint.ts';
+import type { GatewayConfig, PeerConfig } from './config.ts';
+import type { CounterName, GatewayOutput, LogLine } from './contract.ts';
+import { Counters } from './counters.ts';
+import type { GatewayCall } from './gateway-call.ts';
+import type { GatewayPolicy } from './gateway-policy.ts';
+import { Registrar } from './registrar.ts';
+import type { SiteLink } from './site-link.ts';
+import { TraceBook } from './trace.ts';
+
+export interface GatewayProviders {
+  readonly random: Random;
+  readonly crypto: Crypto;
+  /** UTC, for records and nonces only. */
+  wall(): WallMillis;
+}
+
+export class GatewayState {
+  config: GatewayConfig;
+  policy: GatewayPolicy;
+  readonly providers: GatewayProviders;
+  readonly sip: SipEndpoint;
+  readonly media: MediaControl;
+  readonly links = new Map<string, SiteLink>();
+  readonly calls = new Map<CallId, GatewayCall>();
+  readonly bySession = new Map<SessionRef, GatewayCall>();
+  /** Calls with output to drain. */
+  readonly dirty = new Set<GatewayCall>();
+  readonly timers = new Timers<string>();
+  readonly counters = new Counters();
+  readonly registrar = new Registrar();
+  readonly trace = new TraceBook();
+  readonly peersDown = new Set<string>();
+  readonly peersUp = new Set<string>();
+  readonly shards = new Map<number, string>();
+  draining = false;
+  stopped = false;
+  now: Millis = 0;
+  #nextSession = 2; // sip/contract.ts: the user's sessions are even
+  #out: GatewayOutput[] = [];
+  #head = 0;
+
+  constructor(options: {
+    config: GatewayConfig;
+    policy: GatewayPolicy;
+    providers: GatewayProviders;
+    sip: SipEndpoint;
+    media: MediaControl;
+  }) {
+    this.config = options.config;
+    this.policy = options.policy;
+    this.providers = options.providers;
+    this.sip = options.sip;
+    this.media = options.media;
+  }
+
+  emit(output: GatewayOutput): void {
+    this.#out.push(output);
+  }
+
+  next(): GatewayOutput | undefined {
+    if (this.#head >= this.#out.length) {
+      this.#out.length = 0;
+      this.#head = 0;
+      return undefined;
+    }
+    return this.#out[this.#head++];
+  }
+
+  count(name: CounterName, label: string): void {
+    this.emit({ kind: 'count', name, label: this.counters.add(name, label) });
+  }
+
+  log(level: LogLine['level'], event: string, fields: LogLine['fields'] = {}): void {
+    this.emit({ kind: 'log', level, event, fields });
+  }
+
+  newSession(): SessionRef {
+    const session = this.#nextSession;
+    this.#nextSession += 2;
+    return session;
+  }
+
+  newCallId(): CallId {
+    return toHex(this.providers.random.bytes(16));
+  }
+
+  peer(name: string): PeerConfig | undefined {
+    return this.config.peers.find((p) => p.name === name);
+  }
+}

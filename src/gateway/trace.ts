@@ -1,0 +1,86 @@
+/** The ladder of each call as this gateway sees it: bounded rings, kept for a while after the call. */
+import type { WallMillis } from '../machine/machine.ts';
+import type { SessionRef } from '../sip/contract.ts';
+import type { TraceEntry } from './contract.ts';
+
+const ENTRIES_PER_CALL = 200;
+/** Ended calls whose ladder can still be asked for. */
+const KEPT_CALLS = 200;
+const PENDING_SESSIONS = 256;
+
+export interface CallTrace {
+  readonly entries: TraceEntry[];
+  /** Entries that did not fit any more. */
+  dropped: number;
+  peer: string;
+  site: string;
+}
+
+export class TraceBook {
+  #calls = new Map<string, CallTrace>();
+  #ended: string[] = [];
+  /** Lines of SIP sessions that no call has claimed yet (the INVITE arrives before its call exists). */
+  #pending = new Map<SessionRef, TraceEntry[]>();
+
+  open(call: string, peer: string, site: string): void {
+    this.#calls.set(call, { entries: [], dropped: 0, peer, site });
+  }
+
+  /** The session's earlier lines become the beginning of the call's ladder. */
+  claim(call: string, session: SessionRef): void {
+    const lines = this.#pending.get(session);
+    this.#pending.delete(session);
+    for (const line of lines ?? []) this.add(call, line);
+  }
+
+  add(call: string, entry: TraceEntry): void {
+    const trace = this.#calls.get(call);
+    if (trace === undefined) return;
+    if (trace.entries.length < ENTRIES_PER_CALL) trace.entries.push(entry);
+    else trace.dropped++;
+  }
+
+  addPending(session: SessionRef, entry: TraceEntry): void {
+    const lines = this.#pending.get(session);
+    if (lines !== undefined) {
+      if (lines.length < 20) lines.push(entry);
+      return;
+    }
+    if (this.#pending.size >= PENDING_SESSIONS) {
+      const oldest = this.#pending.keys().next().value;
+      if (oldest !== undefined) this.#pending.delete(oldest);
+    }
+    this.#pending.set(session, [entry]);
+  }
+
+  forgetPending(session: SessionRef): void {
+    this.#pending.delete(session);
+  }
+
+  /** The call is over; its ladder stays until 200 later calls have ended. */
+  end(call: string): void {
+    if (!this.#calls.has(call)) return;
+    this.#ended.push(call);
+    if (this.#ended.length > KEPT_CALLS) this.#calls.delete(this.#ended.shift()!);
+  }
+
+  /** By full call id or any unique beginning of at least 4 characters. */
+  find(call: string): { readonly call: string; readonly trace: CallTrace } | 'unknown' | 'ambiguous' {
+    const exact = this.#calls.get(call);
+    if (exact !== undefined) return { call, trace: exact };
+    if (call.length < 4) return 'unknown';
+    const matches = [...this.#calls.keys()].filter((id) => id.startsWith(call));
+    if (matches.length > 1) return 'ambiguous';
+    const only = matches[0];
+    return only === undefined ? 'unknown' : { call: only, trace: this.#calls.get(only)! };
+  }
+}
+
+export function traceEntry(
+  at: WallMillis,
+  column: TraceEntry['column'],
+  direction: TraceEntry['direction'],
+  line: string,
+): TraceEntry {
+  return { at, column, direction, line };
+}

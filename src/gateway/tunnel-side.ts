@@ -1,0 +1,277 @@
+/** What the far gateways tell: links coming and going, Meta messages, fences. Nothing in here is believed unexamined. */
+import { compareFence } from '../call/fence.ts';
+import type { Millis } from '../machine/machine.ts';
+import type { PlaneCommand } from '../media/plane-contract.ts';
+import { decodeFence, encodeFence } from '../meta/fence.ts';
+import type { CallMessage, FenceCall, MetaMessage } from '../meta/message.ts';
+import { describeMeta } from '../meta/text.ts';
+import type { TunnelEvent } from '../tunnel/contract.ts';
+import { beginFromTunnel, releaseCall } from './calls.ts';
+import type { GatewayCall } from './gateway-call.ts';
+import { answer, checkProof } from './remote-users.ts';
+import type { SiteLink } from './site-link.ts';
+import type { GatewayState } from './state.ts';
+import { traceEntry } from './trace.ts';
+
+export function tunnelEvent(gw: GatewayState, link: SiteLink, event: TunnelEvent): void {
+  switch (event.kind) {
+    case 'session':
+      newSession(gw, link, event);
+      break;
+    case 'up':
+      link.state = 'up';
+      gw.count('tunnelEvents', event.resumed ? 'resumed' : 'up');
+      gw.log('info', 'tunnel is up', { site: link.site, resumed: event.resumed });
+      for (const call of callsOf(gw, link)) {
+        call.half.tunnelUp(gw.now);
+        gw.dirty.add(call);
+      }
+      break;
+    case 'down':
+      link.state = 'down';
+      gw.count('tunnelEvents', 'down');
+      gw.log('warn', 'tunnel is down', { site: link.site, reason: event.reason });
+      for (const call of callsOf(gw, link)) {
+        call.half.tunnelDown(gw.now);
+        gw.dirty.add(call);
+      }
+      break;
+    case 'lost':
+      link.state = 'down';
+      gw.count('tunnelEvents', 'lost');
+      gw.log('error', 'tunnel session lost', { site: link.site, reason: event.reason });
+      endSession(gw, link);
+      break;
+    case 'payload':
+      payload(gw, link, event.payload);
+      break;
+    case 'fence-wanted':
+      fenceWanted(gw, link);
+      break;
+    case 'fence':
+      fence(gw, link, event.body);
+      break;
+    case 'undelivered':
+      gw.count('metaRefused', `undelivered-${event.reason}`);
+      break;
+    case 'peer-draining':
+      link.draining = true;
+      gw.log('info', 'far gateway drains', { site: link.site });
+      break;
+    case 'alarm':
+      gw.count('tunnelEvents', 'alarm');
+      gw.log('error', 'tunnel alarm', { site: link.site, reason: event.reason });
+      break;
+    case 'round-trip':
+      link.roundTripMs = event.ms;
+      break;
+  }
+}
+
+function callsOf(gw: GatewayState, link: SiteLink): GatewayCall[] {
+  return [...gw.calls.values()].filter((call) => call.site === link.site && call.over === undefined);
+}
+
+function newSession(
+  gw: GatewayState,
+  link: SiteLink,
+  event: Extract<TunnelEvent, { kind: 'session' }>,
+): void {
+  endSession(gw, link);
+  link.begin(event);
+  const { tunnel } = gw.config;
+  const site = tunnel.sites.find((s) => s.name === link.site);
+  for (let shard = 0; shard < link.shards; shard++) {
+    const command: PlaneCommand = {
+      kind: 'session',
+      session: link.sessionId,
+      key: link.laneKey,
+      peerName: link.site,
+      limits: {
+        maxLanes: 64,
+        maxStreams:
+          (gw.config.role === 'relay'
+            ? gw.config.limits.maxCalls
+            : (site?.maxCalls ?? gw.config.limits.maxCalls)) * 8,
+        maxBytesPerSecond:
+          gw.config.role === 'relay'
+            ? gw.config.limits.maxMediaBytesPerSecond
+            : (site?.maxMediaBytesPerSecond ?? 0x7fff_ffff),
+      },
+      ...(gw.config.role === 'relay'
+        ? { dial: { remote: tunnel.media, serverName: link.site, lanes: tunnel.lanes, shard } }
+        : {}),
+    };
+    gw.emit({ kind: 'plane', shard, command });
+  }
+  gw.log('info', 'tunnel session begins', { site: link.site, session: link.sessionId, shards: link.shards });
+}
+
+/** Everything of the link's session is over: its calls at both legs, its lanes. */
+function endSession(gw: GatewayState, link: SiteLink): void {
+  if (link.sessionId === '') return;
+  for (const call of callsOf(gw, link)) releaseCall(gw, call, 41, 'tunnel');
+  for (let shard = 0; shard < link.shards; shard++) {
+    gw.emit({ kind: 'plane', shard, command: { kind: 'session-end', session: link.sessionId } });
+  }
+  link.sessionId = '';
+  link.lanes.clear();
+}
+
+function payload(gw: GatewayState, link: SiteLink, bytes: Uint8Array): void {
+  if (!gw.policy.metaMessage(link.site, gw.now)) {
+    gw.count('metaRefused', 'rate');
+    return;
+  }
+  const decoded = link.decode(bytes);
+  if (!decoded.ok) {
+    gw.count('metaRefused', decoded.error.reason);
+    gw.log('warn', 'meta message refused', {
+      site: link.site,
+      reason: decoded.error.reason,
+      field: decoded.error.field,
+      offset: decoded.error.offset,
+    });
+    return;
+  }
+  const message = decoded.value;
+  if ('call' in message) callMessage(gw, link, message);
+  else otherMessage(gw, link, message);
+}
+
+function callMessage(gw: GatewayState, link: SiteLink, message: CallMessage): void {
+  const call = gw.calls.get(message.call);
+  // A call belongs to the site it was made with: one site cannot touch the calls of another.
+  if (call !== undefined && call.site !== link.site) {
+    gw.count('metaRefused', 'call-of-another-site');
+    return;
+  }
+  if (message.kind === 'setup') {
+    const begun = beginFromTunnel(gw, link, message);
+    if (begun.ok) return;
+    gw.count('callsRefused', begun.error.reason);
+    gw.count('calls', 'refused');
+    gw.log('info', 'call refused', { site: link.site, call: message.call, reason: begun.error.reason });
+    if (begun.error.reason === 'call-id-in-use') return; // a release would end the call that has the id
+    const { cause, retryAfterSeconds } = begun.error;
+    link.send(
+      {
+        kind: 'release',
+        call: message.call,
+        cause,
+        origin: gw.config.role === 'relay' ? 'relay-gateway' : 'termination-gateway',
+        ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+      },
+      gw.now,
+    );
+    return;
+  }
+  if (call === undefined || call.over !== undefined) {
+    unknownCall(gw, link, message);
+    return;
+  }
+  gw.trace.add(call.id, traceEntry(gw.providers.wall(), 'tunnel', 'in', describeMeta(message)));
+  call.half.tunnel(message, gw.now);
+  gw.dirty.add(call);
+}
+
+/** Releases cross, so a message for a call that is over here is normal; what asks for an answer gets one. */
+function unknownCall(gw: GatewayState, link: SiteLink, message: CallMessage): void {
+  if (message.kind === 'status-enquiry') {
+    link.send({ kind: 'status', call: message.call, state: 'null', mediaGeneration: 0 }, gw.now);
+  } else if (message.kind !== 'release' && message.kind !== 'status') {
+    gw.count('metaRefused', 'unknown-call');
+  }
+}
+
+function otherMessage(gw: GatewayState, link: SiteLink, message: Exclude<MetaMessage, CallMessage>): void {
+  switch (message.kind) {
+    case 'authenticate': {
+      const account = gw.config.role === 'relay' ? checkProof(gw, message.proof) : undefined;
+      const known = gw.config.accounts.length > 0;
+      link.send(
+        account === undefined
+          ? {
+              kind: 'authenticate-result',
+              exchange: message.exchange,
+              outcome: known ? 'refused' : 'unknown',
+            }
+          : { kind: 'authenticate-result', exchange: message.exchange, outcome: 'accepted', account },
+        gw.now,
+      );
+      break;
+    }
+    case 'authenticate-result': {
+      const pending = link.settle(message.exchange);
+      if (pending === undefined) {
+        gw.count('metaRefused', 'unknown-exchange');
+        return;
+      }
+      answer(gw, pending.sipExchange, message.outcome === 'accepted' ? message.account : undefined);
+      break;
+    }
+    case 'register':
+      // Registrations end at the termination gateway for now; a PBX is told nothing.
+      link.send(
+        {
+          kind: 'register-result',
+          exchange: message.exchange,
+          outcome: 'refused',
+          expiresSeconds: 0,
+          cause: 79,
+        },
+        gw.now,
+      );
+      break;
+    default:
+      gw.count('metaRefused', 'not-expected');
+  }
+}
+
+function fenceWanted(gw: GatewayState, link: SiteLink): void {
+  const calls = callsOf(gw, link);
+  link.fenceListed = new Set(calls.map((c) => c.id));
+  const list: FenceCall[] = calls.map((c) => ({
+    call: c.id,
+    state: c.half.metaState,
+    mediaGeneration: c.half.mediaGeneration,
+  }));
+  link.input({ kind: 'fence', body: encodeFence(list) }, gw.now);
+}
+
+/** After a cut: what only one side knows is released (architecture: resync after a cut). */
+function fence(gw: GatewayState, link: SiteLink, body: Uint8Array): void {
+  const remote = decodeFence(body);
+  if (!remote.ok) {
+    gw.count('metaRefused', 'fence');
+    return;
+  }
+  const local = callsOf(gw, link).filter((c) => link.fenceListed.has(c.id));
+  const verdict = compareFence(
+    local.map((c) => ({ call: c.id, state: c.half.metaState, mediaGeneration: c.half.mediaGeneration })),
+    remote.value,
+  );
+  for (const id of verdict.releaseLocal) {
+    const call = gw.calls.get(id);
+    if (call !== undefined) releaseCall(gw, call, 41, 'tunnel');
+  }
+  for (const id of verdict.releaseRemote) {
+    if (gw.calls.has(id)) continue; // begun since our list
+    link.send({ kind: 'release', call: id, cause: 41, origin: 'tunnel' }, gw.now);
+  }
+  if (verdict.releaseLocal.length + verdict.releaseRemote.length > 0) {
+    gw.log('warn', 'calls released after a cut', {
+      site: link.site,
+      here: verdict.releaseLocal.length,
+      there: verdict.releaseRemote.length,
+    });
+  }
+}
+
+export function linkTimeout(gw: GatewayState, link: SiteLink, now: Millis): void {
+  link.input({ kind: 'timeout' }, now);
+  for (const pending of link.overdue(now)) {
+    gw.count('registrations', 'no-answer');
+    void pending;
+  }
+}

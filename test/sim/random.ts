@@ -1,0 +1,40 @@
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import type { Crypto, HashName, Random } from '../../src/machine/machine.ts';
+
+/** Seeded randomness (mulberry32): a failing run replays from its seed. */
+export class SeededRandom implements Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed >>> 0;
+  }
+
+  uint32(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let t = this.#state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return (t ^ (t >>> 14)) >>> 0;
+  }
+
+  bytes(length: number): Uint8Array {
+    return Uint8Array.from({ length }, () => this.uint32() & 255);
+  }
+
+  /** 0 <= x < 1 */
+  real(): number {
+    return this.uint32() / 0x1_0000_0000;
+  }
+
+  below(n: number): number {
+    return Math.floor(this.real() * n);
+  }
+}
+
+const NODE_NAMES: Record<HashName, string> = { md5: 'md5', sha1: 'sha1', sha256: 'sha256', 'sha512-256': 'sha512-256' };
+
+export const simCrypto: Crypto = {
+  hash: (name, data) => createHash(NODE_NAMES[name]).update(data).digest(),
+  hmac: (name, key, data) => createHmac(name, key).update(data).digest(),
+  equal: (a, b) => a.length === b.length && timingSafeEqual(a, b),
+};
