@@ -2,10 +2,12 @@
  * One attempt to reach an address, run inside a namespace: `probe.js tcp|udp FROM FROMPORT TO TOPORT [TEXT]`.
  * Prints one JSON object: { answer: 'connected' | 'refused' | 'silence' | 'error', data }. Waits 1.2 s for an answer.
  */
+import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { connect, isIPv6 } from 'node:net';
 import { pathToFileURL } from 'node:url';
-import { root, run } from './run.ts';
+import { promisify } from 'node:util';
+import { root } from './run.ts';
 import { inside, type Place } from './topology.ts';
 
 export interface ProbeResult {
@@ -25,11 +27,12 @@ export interface Probe {
 const PATIENCE_MS = 1200;
 
 /** Runs the probe from a namespace. */
-export function probe(place: Place, p: Probe): ProbeResult {
+export async function probe(place: Place, p: Probe): Promise<ProbeResult> {
   const file = `${root}/dist/test/lab/probe.js`;
   const args = [file, p.transport, p.from, String(p.fromPort ?? 0), p.to, String(p.toPort), p.text ?? ''];
   const [command, all] = inside(place, process.execPath, args);
-  return JSON.parse(run(command, all)) as ProbeResult;
+  const { stdout } = await promisify(execFile)(command, all);
+  return JSON.parse(stdout) as ProbeResult;
 }
 
 function finish(answer: ProbeResult['answer'], data = ''): never {

@@ -1,0 +1,112 @@
+/** What every suite begins and ends with: programs there, network built, a folder, and on failure the tail of every log. */
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { type Installed, install } from './install.ts';
+import { Asterisk, type AsteriskOptions } from './peers/asterisk.ts';
+import { Baresip, type BaresipOptions } from './peers/baresip.ts';
+import { Sipp, type SippOptions } from './peers/sipp.ts';
+import { stopAll } from './run.ts';
+import { build, remove } from './topology.ts';
+
+/** The whole matrix instead of its corners. */
+export const full = process.env['VOIP_SGW_FULL'] === '1';
+
+export class Lab {
+  readonly folder: string;
+  readonly installed: Installed;
+  /** Called when a test fails: what the programs under test said last. */
+  readonly reports: (() => string)[] = [];
+
+  constructor(name: string) {
+    this.installed = install();
+    this.folder = mkdtempSync(join(tmpdir(), `vsgw-lab-${name}-`));
+    build();
+  }
+
+  asterisk(options: Omit<AsteriskOptions, 'installed' | 'folder'>): Promise<Asterisk> {
+    const folder = this.place(options.name);
+    const started = Asterisk.start({ ...options, installed: this.installed, folder });
+    return started.then((asterisk) => {
+      this.reports.push(() => `asterisk ${options.name}:\n${tail(asterisk.log('full'), 25)}`);
+      return asterisk;
+    });
+  }
+
+  async baresip(options: Omit<BaresipOptions, 'folder'>): Promise<Baresip> {
+    const baresip = await Baresip.start({ ...options, folder: this.place(options.name) });
+    this.reports.push(() => `baresip ${options.name}:\n${tail(baresip.process.output, 25)}`);
+    return baresip;
+  }
+
+  sipp(options: Omit<SippOptions, 'folder'>): Sipp {
+    return new Sipp({ ...options, folder: this.place('sipp') });
+  }
+
+  place(name: string): string {
+    const folder = join(this.folder, name);
+    mkdirSync(folder, { recursive: true });
+    return folder;
+  }
+
+  report(): string {
+    return this.reports.map((report) => report()).join('\n---- ');
+  }
+
+  /** VOIP_SGW_LAB_KEEP=FOLDER: logs and captures are copied there. */
+  async close(): Promise<void> {
+    await stopAll();
+    remove();
+    const keep = process.env['VOIP_SGW_LAB_KEEP'];
+    if (keep !== undefined)
+      cpSync(this.folder, join(keep, this.folder.split('/').at(-1)!), { recursive: true });
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+export function tail(text: string, lines: number): string {
+  return text.trimEnd().split('\n').slice(-lines).join('\n');
+}
+
+/** Opens the lab for a file of tests; `ready` starts what they share. */
+export function useLab(name: string, ready: (lab: Lab) => Promise<void>): { readonly lab: Lab } {
+  const holder: { lab?: Lab } = {};
+  before(
+    async () => {
+      holder.lab = new Lab(name);
+      try {
+        await ready(holder.lab);
+      } catch (error) {
+        throw new Error(
+          `${error instanceof Error ? error.stack : String(error)}\n---- ${holder.lab.report()}`,
+        );
+      }
+    },
+    { timeout: 300_000 },
+  );
+  after(() => holder.lab?.close(), { timeout: 30_000 });
+  return {
+    get lab(): Lab {
+      if (holder.lab === undefined) throw new Error('the lab is not open yet');
+      return holder.lab;
+    },
+  };
+}
+
+/** A test that says what the programs said when it fails. `seconds`: its limit, 60 by default. */
+export function labTest(
+  holder: { readonly lab: Lab },
+  name: string,
+  body: (lab: Lab) => Promise<void>,
+  options: { readonly seconds?: number; readonly skip?: boolean } = {},
+): void {
+  test(name, { timeout: (options.seconds ?? 60) * 1000, skip: options.skip ?? false }, async () => {
+    try {
+      await body(holder.lab);
+    } catch (error) {
+      if (error instanceof Error) error.message += `\n---- ${holder.lab.report()}`;
+      throw error;
+    }
+  });
+}
