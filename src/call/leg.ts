@@ -10,9 +10,9 @@ import type { Cause, Direction, Format, MediaExchange, MediaKind, Party, Priorit
 export type LegId = number;
 
 /**
- * What a leg tells its half-call. `release` ends the leg: it is the last event, said once, also in answer to the command
- * `release`. Media offers of a leg are numbered by the leg as it likes (echoed in the answer); the half-call gives them their
- * Meta numbers.
+ * What a leg tells its half-call. `release` is the leg's last event; after the command `release` the leg says nothing more.
+ * Media offers of a leg are numbered by the leg as it likes (echoed in the answer); the half-call gives them their
+ * Meta numbers. Branch 0 in an exchange means: whichever dialog there is.
  */
 export type LegEvent =
   | LegSetup

@@ -1,0 +1,66 @@
+/** Messages that go from one side to the other as they are, but for their media, which obeys media-exchanges.ts. */
+import { checkMessage } from '../meta/check.ts';
+import { DIGITS } from '../meta/fields.ts';
+import type { CallMessage, MediaExchange } from '../meta/message.ts';
+import { META_VERSION } from '../meta/message.ts';
+import type { CallContext, CallInput, LegInput, Outcome } from './call-context.ts';
+import type { LegCommand } from './leg.ts';
+
+/** From the leg to the tunnel. */
+export function forward(context: CallContext, input: CallInput): Outcome {
+  const { rest, media } = apart(context, input);
+  if (media === 'broken' || (rest.kind === 'media' && media === undefined)) return false;
+  const { retryAfterSeconds: _, ...fields } = rest; // only between a half-call and its leg
+  const whole = { ...fields, call: context.options.call, ...(media === undefined ? {} : { media }) };
+  const message = carriable(whole as CallMessage);
+  if (typeof message === 'string') {
+    context.refuse(input, message);
+    return false;
+  }
+  context.toTunnel(message);
+  return true;
+}
+
+/** From the tunnel to the leg. */
+export function deliver(context: CallContext, input: CallInput): Outcome {
+  const { rest, media } = apart(context, input);
+  if (media === 'broken' || (rest.kind === 'media' && media === undefined)) return false;
+  const { call: _, ...fields } = rest;
+  context.toLeg({ ...fields, ...(media === undefined ? {} : { media }) } as LegCommand);
+  return true;
+}
+
+/** The message, or which field Meta cannot carry. A connect loses its connected party rather than the call. */
+function carriable(message: CallMessage): CallMessage | string {
+  const problem = checkMessage(message, META_VERSION.minor);
+  if (problem === undefined) return message;
+  if (message.kind !== 'connect' || message.connected === undefined) return problem.field;
+  const { connected: _, ...rest } = message;
+  return carriable(rest);
+}
+
+interface Fields {
+  readonly kind: string;
+  readonly call?: string;
+  readonly retryAfterSeconds?: number;
+}
+
+/** The message without its media, and the media as it may go on. */
+function apart(
+  context: CallContext,
+  input: CallInput,
+): { readonly rest: Fields; readonly media: MediaExchange | undefined | 'broken' } {
+  const { media, ...rest } = input.message as Fields & { readonly media?: MediaExchange };
+  return { rest, media: context.media(input, media) };
+}
+
+/** A digit of the leg's signalling; the duration is brought into Meta's range. */
+export function forwardDigit(context: CallContext, event: LegInput<'user-input'>, input: CallInput): Outcome {
+  if (event.digit.length !== 1 || !DIGITS.includes(event.digit)) {
+    context.refuse(input, 'digit');
+    return false;
+  }
+  const durationMs = Math.round(Math.min(8000, Math.max(40, event.durationMs || 0)));
+  context.toTunnel({ kind: 'user-input', call: context.options.call, digit: event.digit, durationMs });
+  return true;
+}
