@@ -12,20 +12,6 @@ export type OperatorResponse =
   /** `error`: what is wrong and what to do next. */
   | { readonly ok: false; readonly error: string };
 
-/** Answer to `route-test`: what would happen to a call to that number. */
-export interface RouteTestView {
-  readonly number: string;
-  readonly from: string;
-  /** Name of the dial rule, undefined where none matches. */
-  readonly route?: string;
-  readonly to?: string;
-  /** Called number after rewriting. */
-  readonly called?: string;
-  readonly emergency?: boolean;
-  /** Why it would be refused. */
-  readonly refused?: string;
-}
-
 /** Answer to `reload`: what was taken over and what needs a restart. */
 export interface ReloadView {
   readonly applied: boolean;
@@ -36,7 +22,8 @@ export interface OperatorViews {
   readonly status: StatusView;
   readonly calls: readonly CallView[];
   readonly trace: TraceView;
-  readonly 'route-test': RouteTestView;
+  /** What policy explains: flat facts, shown as they come. */
+  readonly 'route-test': unknown;
   readonly reload: ReloadView;
   readonly drain: unknown;
 }

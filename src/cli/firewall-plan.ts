@@ -1,0 +1,274 @@
+/** What the two firewalls must let through, as values; nftables, iptables and words are printed from it. */
+import type { GatewayConfig, PeerConfig } from '../gateway/config.ts';
+import { isIpv6 } from '../machine/address.ts';
+import { isWildcard, parseCidr } from '../store/config-values.ts';
+import { usageError } from './io.ts';
+
+export type PortRange = readonly [first: number, last: number];
+
+/** One kind of new connection or packet that may pass. Everything is of one address family. */
+export interface Permit {
+  readonly family: 4 | 6;
+  /** Addresses or networks; empty: any. */
+  readonly from: readonly string[];
+  readonly to: readonly string[];
+  readonly protocol: 'tcp' | 'udp';
+  /** Source ports, where they tell something (media). */
+  readonly sourcePorts?: PortRange;
+  /** Destination ports; empty: any. */
+  readonly ports: readonly PortRange[];
+  readonly why: string;
+}
+
+export interface FirewallSection {
+  readonly name: 'inner' | 'outer' | 'both';
+  readonly title: string;
+  readonly permits: readonly Permit[];
+  /** After the first `after` permits nothing may be opened towards these networks, whatever the later ones say. */
+  readonly closed?: { readonly after: number; readonly networks: readonly string[] };
+  /** Advice on rates and translation; comments, not rules. */
+  readonly notes: readonly string[];
+}
+
+export interface PlanOptions {
+  /** GW1's address as the inner firewall sees it. */
+  readonly relayAddress?: string;
+  /** GW2's inner address where the configuration has a wildcard. */
+  readonly terminationAddress?: string;
+  /** The intranet's networks, for one firewall with three legs. */
+  readonly intranet?: readonly string[];
+}
+
+/** The inner firewall's one permit: new TCP from GW1 to GW2, two ports. */
+export function innerSection(config: GatewayConfig, options: PlanOptions): FirewallSection {
+  const { signalling, media } = config.tunnel;
+  const to = options.terminationAddress ?? (isWildcard(signalling.ip) ? undefined : signalling.ip);
+  if (to === undefined) {
+    throw usageError(
+      'tunnel.signalling is a wildcard; give --termination-address IP, the address the relay gateway dials',
+    );
+  }
+  const from = options.relayAddress ?? ownAddress(config, to);
+  if (from === undefined) {
+    throw usageError(
+      "the relay gateway's address is not in this file; give --relay-address IP (or only --outer)",
+    );
+  }
+  if (isIpv6(from) !== isIpv6(to)) {
+    throw usageError(
+      `${from} and ${to} are of different families; give the address the relay gateway dials from`,
+    );
+  }
+  const permit: Permit = {
+    family: isIpv6(to) ? 6 : 4,
+    from: [from],
+    to: [to],
+    protocol: 'tcp',
+    ports: [
+      [signalling.port, signalling.port],
+      [media.port, media.port],
+    ],
+    why: 'relay gateway dials termination gateway: signalling and media',
+  };
+  const assumed =
+    options.relayAddress === undefined
+      ? ['--relay-address was not given; the address of the first SIP listener was taken']
+      : [];
+  return {
+    name: 'inner',
+    title: 'Inner firewall, between DMZ and intranet',
+    permits: [permit],
+    notes: assumed,
+  };
+}
+
+/** A relay gateway usually dials from the address its listeners have. */
+function ownAddress(config: GatewayConfig, far: string): string | undefined {
+  if (config.role !== 'relay') return undefined;
+  return config.sip.listeners.find(
+    ({ address }) => isIpv6(address.ip) === isIpv6(far) && !isWildcard(address.ip),
+  )?.address.ip;
+}
+
+/** What the Internet may send to GW2 and GW2 to the Internet. */
+export function outerSection(config: GatewayConfig): FirewallSection {
+  if (config.role !== 'termination') {
+    throw usageError(
+      "the outer firewall's rules come from the termination gateway's configuration; give that file",
+    );
+  }
+  const permits = [...listenerPermits(config), ...mediaPermits(config), ...outwardPermits(config)];
+  return {
+    name: 'outer',
+    title: 'Outer firewall, between Internet and DMZ',
+    permits,
+    notes: notesOf(config),
+  };
+}
+
+/**
+ * Both on one machine (three-legged firewall): one chain, since a packet must pass every chain there is. What GW2 may send
+ * to anywhere on the Internet must not reach the intranet through it, so the intranet is closed in between.
+ */
+export function bothSections(
+  inner: FirewallSection,
+  outer: FirewallSection,
+  intranet: readonly string[],
+): FirewallSection {
+  const networks = intranet.map((text) => {
+    const parsed = parseCidr(text);
+    if (!parsed.ok) throw usageError(`--intranet: ${parsed.error}`);
+    return parsed.value;
+  });
+  if (networks.length === 0) {
+    throw usageError(
+      '--combined needs --intranet NETWORK (all of them, repeatable): what GW2 may send to the Internet must not reach it',
+    );
+  }
+  return {
+    name: 'both',
+    title: 'One firewall with three legs: Internet, DMZ, intranet',
+    permits: [...inner.permits, ...outer.permits],
+    closed: { after: inner.permits.length, networks },
+    notes: [...inner.notes, ...outer.notes],
+  };
+}
+
+function familyOf(ip: string): 4 | 6 {
+  return isIpv6(ip) ? 6 : 4;
+}
+
+/** The address a filter behind address translation sees: the bound one, or where that is a wildcard the advertised one. */
+function filtered(bound: string, advertised: string | undefined): string {
+  return isWildcard(bound) && advertised !== undefined ? advertised : bound;
+}
+
+function listenerPermits(config: GatewayConfig): Permit[] {
+  return config.sip.listeners.map(({ name, transport, address, advertise }) => {
+    const to = filtered(address.ip, advertise?.ip);
+    return {
+      family: familyOf(to),
+      from: sourcesOf(config.peers, familyOf(to)),
+      to: [to],
+      protocol: transport === 'udp' ? 'udp' : 'tcp',
+      ports: [[address.port, address.port]],
+      why: `SIP over ${transport.toUpperCase()}, listener ${name}`,
+    };
+  });
+}
+
+/** Networks requests may come from; empty (any) where a peer is a host name, is known by certificate, or is everybody. */
+function sourcesOf(peers: readonly PeerConfig[], family: 4 | 6): string[] {
+  const sources = new Set<string>();
+  for (const peer of peers) {
+    const literal = /^[0-9.]+$/.test(peer.host) || peer.host.includes(':');
+    if (peer.certificateName !== undefined || (peer.host !== '' && !literal)) return [];
+    if (literal && familyOf(peer.host) === family) sources.add(peer.host);
+    for (const network of peer.sources) {
+      if (familyOf(network) !== family) continue;
+      if (network.endsWith('/0')) return [];
+      sources.add(network);
+    }
+  }
+  return [...sources];
+}
+
+function mediaPermits(config: GatewayConfig): Permit[] {
+  return config.media.pools.flatMap(({ ip, advertise, ports }) => {
+    const own = filtered(ip, advertise);
+    const family = familyOf(own);
+    return [
+      { family, from: [], to: [own], protocol: 'udp' as const, ports: [ports], why: 'RTP and RTCP in' },
+      {
+        family,
+        from: [own],
+        to: [],
+        protocol: 'udp' as const,
+        sourcePorts: ports,
+        ports: [[1024, 65535]] as const,
+        why: 'RTP and RTCP out',
+      },
+    ];
+  });
+}
+
+/** SIP requests of GW2 to its peers, and the name service where a peer is a host name. */
+function outwardPermits(config: GatewayConfig): Permit[] {
+  const called = config.peers.filter((peer) => peer.host !== '');
+  const permits: Permit[] = [];
+  for (const { transport, address, advertise, name } of config.sip.listeners) {
+    const own = filtered(address.ip, advertise?.ip);
+    const family = familyOf(own);
+    const reached = called.filter(
+      (peer) =>
+        (peer.transport === undefined || peer.transport === transport) &&
+        (peer.listener === undefined || peer.listener === name) &&
+        !(/^[0-9.]+$|:/.test(peer.host) && familyOf(peer.host) !== family),
+    );
+    const udp = transport === 'udp';
+    // Over UDP remote users behind NAT are called back from the listener's port, at whatever port they came from.
+    if (reached.length === 0 && !udp) continue;
+    const literal = reached.every((peer) => /^[0-9.]+$|:/.test(peer.host));
+    const open = udp && config.peers.some((peer) => peer.host === '');
+    permits.push({
+      family,
+      from: [own],
+      to: literal && !open ? [...new Set(reached.map((peer) => peer.host))] : [],
+      protocol: udp ? 'udp' : 'tcp',
+      ...(udp ? { sourcePorts: [address.port, address.port] as const } : {}),
+      ports: udp ? [] : portsOf(reached, transport === 'tls' ? 5061 : 5060),
+      why: `SIP over ${transport.toUpperCase()} to peers, listener ${name}`,
+    });
+  }
+  if (called.some((peer) => !/^[0-9.]+$|:/.test(peer.host))) permits.push(...namePermits(config));
+  return permits.filter(
+    (permit) => permit.to.length > 0 || permit.ports.length > 0 || permit.sourcePorts !== undefined,
+  );
+}
+
+function portsOf(peers: readonly PeerConfig[], fallback: number): PortRange[] {
+  const ports = new Set(peers.map((peer) => peer.port ?? fallback));
+  return [...ports].sort((a, b) => a - b).map((port) => [port, port] as const);
+}
+
+function namePermits(config: GatewayConfig): Permit[] {
+  const own = [
+    ...new Set(config.sip.listeners.map(({ address, advertise }) => filtered(address.ip, advertise?.ip))),
+  ];
+  return own.flatMap((ip) =>
+    (['udp', 'tcp'] as const).map((protocol) => ({
+      family: familyOf(ip),
+      from: [ip],
+      to: [],
+      protocol,
+      ports: [[53, 53]] as const,
+      why: 'DNS: names of peers (RFC 3263)',
+    })),
+  );
+}
+
+/** Octets per second of one direction of a G.711 call on Ethernet: 50 packets of 160 + 12 + 8 + 20 + 18. */
+const G711_BYTES = 50 * 218;
+
+function notesOf(config: GatewayConfig): string[] {
+  const { limits } = config;
+  // A call makes about ten messages at this side, repeated ones included.
+  const perSource = Math.ceil(limits.maxCallsPerSecondPerSource * 10);
+  const total = Math.ceil(limits.maxCallsPerSecond * 10);
+  const megabits = Math.ceil((limits.maxCalls * G711_BYTES * 8) / 1e6);
+  const translated = config.sip.listeners.some((listener) => listener.advertise !== undefined);
+  return [
+    `rate: SIP over UDP: ${perSource} packets per second of one source, ${total} of all, fit limits.maxCallsPerSecond*; the gateway limits by itself, a limit here only spares it work`,
+    `rate: SIP over TCP and TLS: ${limits.connectionsPerSource} connections of one source fit limits.connectionsPerSource`,
+    `rate: media: ${limits.maxCalls} calls (limits.maxCalls) of G.711 are ${limits.maxCalls * 50} packets and ${megabits} Mbit per second each way; do not limit single sources below 200 packets per second`,
+    ...(translated
+      ? ['addresses are those behind the translation (advertised ones are translated before the filter)']
+      : []),
+    ...(config.peers.some(
+      (peer) => peer.host !== '' && peer.port === undefined && !/^[0-9.]+$|:/.test(peer.host),
+    )
+      ? ['a peer known by name may be on other ports (SRV records); add them where it is']
+      : []),
+    'nothing from the Internet may reach the tunnel ports; no rule here permits it',
+  ];
+}
