@@ -90,10 +90,14 @@ export interface LegStream {
 
 /** Gives ports to a leg's negotiation. Asked once per stream; the same stream keeps its port. */
 export interface LegPorts {
-  /** `bound` is what the plane binds, `advertised` goes into SDP; undefined: no port left. */
+  /**
+   * `bound` is what the plane binds, `advertised` goes into SDP; undefined: no port left (of that address family, where one
+   * is wished: that of the far end's offer).
+   */
   allocate(
     index: number,
     kind: MediaKind,
+    family?: 4 | 6,
   ):
     | { readonly bound: { readonly ip: string; readonly port: number }; readonly advertised: Address }
     | undefined;
