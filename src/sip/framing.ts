@@ -30,8 +30,13 @@ export class StreamFramer {
     this.#limits = limits;
   }
 
-  /** Octets held that belong to no finished message. */
+  /** Octets held of a message that is not finished: above 0 its sender owes the rest. A line end owes nothing. */
   get pending(): number {
+    const held = this.#held;
+    return this.#head === undefined && held <= 3 && this.#buffer[this.#start] === 0x0d ? 0 : held;
+  }
+
+  get #held(): number {
     return this.#end - this.#start;
   }
 
@@ -61,11 +66,13 @@ export class StreamFramer {
   /** Line ends before a start line: two are a ping, one (an answer to ours, or 7.5) is nothing. */
   #beforeHead(): Frame | undefined {
     while (this.#start < this.#end && this.#buffer[this.#start] === 0x0d) {
-      if (this.pending < 2) return undefined;
-      if (this.#buffer[this.#start + 1] !== 0x0a) return this.#close({ reason: 'line-ending', close: true });
-      if (this.#buffer[this.#start + 2] === 0x0d && this.pending === 3) return undefined;
-      const ping =
-        this.pending >= 4 && this.#buffer[this.#start + 2] === 0x0d && this.#buffer[this.#start + 3] === 0x0a;
+      const held = this.#held;
+      if (held >= 2 && this.#buffer[this.#start + 1] !== 0x0a) {
+        return this.#close({ reason: 'line-ending', close: true });
+      }
+      const second = held >= 3 && this.#buffer[this.#start + 2] === 0x0d;
+      if (held < 3 || (second && held < 4)) return undefined; // the rest decides
+      const ping = second && this.#buffer[this.#start + 3] === 0x0a;
       this.#start += ping ? 4 : 2;
       this.#scanned = this.#start;
       if (ping) return { kind: 'keep-alive' };
@@ -74,7 +81,7 @@ export class StreamFramer {
   }
 
   #readHead(): Frame | undefined {
-    if (this.#buffer[this.#start] === 0x0d) return undefined; // half a line end
+    if (this.#buffer[this.#start] === 0x0d) return undefined; // a line end that may become a ping
     const end = findHeadEnd(this.#buffer, this.#scanned, this.#end);
     const length = (end < 0 ? this.#end : end) - this.#start;
     if (length > this.#limits.headerBytes) return this.#close({ reason: 'head-size', close: true });
@@ -102,7 +109,7 @@ export class StreamFramer {
 
   #readBody(head: Head): Frame | undefined {
     const length = head.contentLength ?? 0;
-    if (this.pending < length) return undefined;
+    if (this.#held < length) return undefined;
     const parsed = finishFramed(head, this.#buffer.slice(this.#start, this.#start + length));
     this.#head = undefined;
     this.#start += length;
@@ -127,7 +134,7 @@ export class StreamFramer {
   /** Room for `count` more: moves to the front where half is free, else doubles; so each octet moves O(1) times. */
   #reserve(count: number): void {
     if (this.#end + count <= this.#buffer.length) return;
-    const held = this.pending;
+    const held = this.#held;
     const needed = held + count;
     const target =
       needed * 2 <= this.#buffer.length ? this.#buffer : new Uint8Array(Math.max(1024, needed * 2));

@@ -52,9 +52,9 @@ function trailingLineEnd(bytes: Uint8Array): number {
   return bytes[length - 2] === 0x0d && bytes[length - 1] === 0x0a ? length - 2 : length;
 }
 
-/** Always a plain copy: the caller may reuse its receive buffer, and a Buffer's `slice` is a view. */
+/** A plain copy: the caller may reuse its receive buffer, and a Buffer's `slice` is a view. */
 function copy(bytes: Uint8Array, start: number, end: number): Uint8Array {
-  return Uint8Array.prototype.slice.call(bytes, start, end);
+  return new Uint8Array(bytes.subarray(start, end));
 }
 
 /**

@@ -37,8 +37,8 @@ function scanVia(scanner: Scanner): Via | undefined {
   if (sentBy.port !== undefined) via.port = sentBy.port;
   const rport = parameters.get('rport');
   if (rport !== undefined) {
-    const port = rport === '' ? 0 : new Scanner(rport).number(65_535);
-    if (port === undefined) return undefined;
+    if (!/^\d{0,5}$/.test(rport) || Number(rport) > 65_535) return undefined;
+    const port = Number(rport);
     via.rport = port;
   }
   const received = parameters.get('received');
