@@ -109,6 +109,11 @@ export class Rebuilder {
     return (this.timestamp + Math.round(((now - this.sentAt) / 1000) * this.clockRate)) >>> 0;
   }
 
+  /** A frame's timestamp on the outgoing scale. */
+  outgoingTimestamp(frameTimestamp: number): number {
+    return (frameTimestamp + this.#timestampShift) >>> 0;
+  }
+
   #attach(frameSequence: number, frameTimestamp: number, clockRate: number, now: Millis): void {
     const first = this.packets === 0;
     if (first) this.clockRate = clockRate;

@@ -55,6 +55,8 @@ export class ReceiveCheck {
   /** Sequence and timestamp of the last accepted packet on this gateway's own scale: continuous where the SSRC changed. */
   sequence = 0;
   timestamp = 0;
+  /** Whether it is a telephone event. */
+  isEvent = false;
   /** Set when the last accepted packet locked the source; the caller clears it. */
   justLocked = false;
   lastAcceptedAt: Millis;
@@ -115,6 +117,11 @@ export class ReceiveCheck {
     this.#slots.forEach((slot, i) => {
       this.#slotOf[slot.rules.payloadType] = i;
     });
+  }
+
+  /** A timestamp of the far end on this gateway's scale. */
+  neutralTimestamp(timestamp: number): number {
+    return (timestamp + this.#timestampShift) >>> 0;
   }
 
   /** After a negotiation: the next packet may carry another SSRC at once. */
@@ -213,6 +220,7 @@ export class ReceiveCheck {
     this.lastAcceptedAt = now;
     this.reception.arrived(packet.timestamp, slot.rules.clockRate, slot.rules.event, now);
     this.format = slot.rules.format;
+    this.isEvent = slot.rules.event;
     this.sequence = (packet.sequence + this.#sequenceShift) & 0xffff;
     this.timestamp = (packet.timestamp + this.#timestampShift) >>> 0;
   }

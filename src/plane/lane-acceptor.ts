@@ -1,0 +1,161 @@
+import type { Socket } from 'node:net';
+import tls from 'node:tls';
+import type { PlaneEvent, SessionId } from '../media/plane-contract.ts';
+import {
+  helloProven,
+  LANE_EXPORTER_LABEL,
+  LANE_EXPORTER_LENGTH,
+  type ReceivedHello,
+  readHello,
+  writeHello,
+} from '../tunnel/lane-hello.ts';
+import { FRAME_HELLO, FRAME_HELLO_ACK, type LaneCloseReason } from '../tunnel/media-frame.ts';
+import { Lane } from './lane.ts';
+import { laneCrypto } from './lane-crypto.ts';
+import type { LaneEnvironment, LaneGroup } from './lane-group.ts';
+import { serverOptions, type TlsMaterial } from './lane-tls.ts';
+
+const HELLO_TIMEOUT_MS = 3000;
+/** Connections that have not proven themselves yet: in all, and of one source. */
+const MAX_PENDING = 128;
+const MAX_PENDING_OF_SOURCE = 16;
+/** Refusals told to main per second; a flood of connections is not made a flood of messages. */
+const REFUSALS_PER_SECOND = 10;
+
+/** GW2's side of the lanes: raw sockets from main become TLS, prove themselves and join a session's group. */
+export class LaneAcceptor {
+  readonly #environment: LaneEnvironment;
+  readonly #group: (session: SessionId) => LaneGroup | undefined;
+  readonly #server: tls.Server;
+  readonly #pending = new Map<Socket, string>();
+  readonly #lanes = new Set<Lane>();
+  #refusalsAt = 0;
+  #refusals = 0;
+
+  constructor(environment: LaneEnvironment, group: (session: SessionId) => LaneGroup | undefined) {
+    this.#environment = environment;
+    this.#group = group;
+    this.#server = tls.createServer(serverOptions(environment.material()), (socket) => this.#secure(socket));
+    this.#server.on('tlsClientError', (error, socket) => {
+      const reason = error instanceof Error ? error.message : 'handshake failed';
+      this.#refused(socket.remoteAddress, `TLS: ${reason.slice(0, 200)}`);
+      socket.destroy();
+    });
+  }
+
+  /** A connection accepted by main with `pauseOnConnect`: nothing of it has been read. */
+  accept(socket: Socket): void {
+    const source = socket.remoteAddress ?? '?';
+    let ofSource = 0;
+    for (const other of this.#pending.values()) if (other === source) ofSource++;
+    socket.on('error', ignore);
+    if (this.#pending.size >= MAX_PENDING || ofSource >= MAX_PENDING_OF_SOURCE) {
+      this.#refused(source, 'too many unproven connections');
+      socket.destroy();
+      return;
+    }
+    this.#pending.set(socket, source);
+    socket.once('close', () => this.#pending.delete(socket));
+    this.#server.emit('connection', socket);
+  }
+
+  update(material: TlsMaterial): void {
+    const {
+      requestCert: _r,
+      rejectUnauthorized: _u,
+      handshakeTimeout: _h,
+      ...context
+    } = serverOptions(material);
+    this.#server.setSecureContext(context);
+  }
+
+  /** Unproven lanes time out by themselves; proven ones are kept by their group. */
+  stop(): void {
+    for (const socket of this.#pending.keys()) socket.destroy();
+    for (const lane of this.#lanes) lane.close('stopping');
+  }
+
+  #secure(socket: tls.TLSSocket): void {
+    if (!socket.authorized) {
+      this.#refused(socket.remoteAddress, 'certificate not verified');
+      socket.destroy();
+      return;
+    }
+    const environment = this.#environment;
+    let group: LaneGroup | undefined;
+    const timer = setTimeout(() => this.#refuse(lane, 'hello-timeout'), HELLO_TIMEOUT_MS);
+    const lane: Lane = new Lane(socket, {
+      pool: environment.pool,
+      now: () => environment.now(),
+      media: (l, frame, now) => group?.media(l, frame, now),
+      dirty: () => group?.dirty(),
+      hello: (_lane, type, body) => {
+        clearTimeout(timer);
+        group = this.#hello(lane, socket, type, body);
+      },
+      ended: (l, reason) => {
+        clearTimeout(timer);
+        this.#lanes.delete(l);
+        group?.ended(l, reason);
+      },
+    });
+    this.#lanes.add(lane);
+  }
+
+  #hello(lane: Lane, socket: tls.TLSSocket, type: number, body: Uint8Array): LaneGroup | undefined {
+    const read = readHello(body);
+    if (type !== FRAME_HELLO || !read.ok) {
+      this.#refuse(lane, 'hello-refused', read.ok ? 'not a hello' : read.error);
+      return undefined;
+    }
+    const hello = read.value;
+    const group = this.#group(hello.session);
+    if (group === undefined) {
+      this.#refuse(lane, 'session-unknown');
+      return undefined;
+    }
+    // The certificate must be that of the very site the session belongs to: another site's is not enough.
+    if (tls.checkServerIdentity(group.peerName, socket.getPeerCertificate()) !== undefined) {
+      this.#refuse(lane, 'hello-refused', `certificate is not of ${group.peerName}`);
+      return undefined;
+    }
+    const exporter = socket.exportKeyingMaterial(LANE_EXPORTER_LENGTH, LANE_EXPORTER_LABEL, Buffer.alloc(0));
+    if (!helloProven('dialer', hello, group.key, exporter, laneCrypto)) {
+      this.#refuse(lane, 'hello-refused', 'no proof of the session key');
+      return undefined;
+    }
+    return this.#join(lane, group, hello, exporter);
+  }
+
+  #join(lane: Lane, group: LaneGroup, hello: ReceivedHello, exporter: Uint8Array): LaneGroup | undefined {
+    const shard = this.#environment.shard;
+    const answer = { shard, lane: hello.lane, session: hello.session };
+    lane.sendHello(FRAME_HELLO_ACK, writeHello('acceptor', answer, group.key, exporter, laneCrypto));
+    if (hello.shard !== shard) {
+      // No refusal to speak of: the answer told the dialer our shard, and it comes again.
+      lane.close('wrong-shard');
+      return undefined;
+    }
+    if (group.attach(lane, hello.lane)) return group;
+    this.#refuse(lane, 'too-many-lanes');
+    return undefined;
+  }
+
+  #refuse(lane: Lane, reason: LaneCloseReason, detail: string = reason): void {
+    this.#refused(lane.remote, detail);
+    lane.close(reason);
+  }
+
+  #refused(remote: string | undefined, reason: string): void {
+    const now = this.#environment.now();
+    if (now - this.#refusalsAt > 1000) {
+      this.#refusalsAt = now;
+      this.#refusals = 0;
+    }
+    if (++this.#refusals > REFUSALS_PER_SECOND) return;
+    const event: PlaneEvent = { kind: 'lane-refused', remote: remote ?? '?', reason };
+    this.#environment.emit(event);
+  }
+}
+
+function ignore(): void {}

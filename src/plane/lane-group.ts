@@ -1,0 +1,304 @@
+import tls from 'node:tls';
+import { fromHex } from '../bytes/text.ts';
+import type { Millis, Random } from '../machine/machine.ts';
+import type { LaneCounters, PlaneEvent } from '../media/plane-contract.ts';
+import {
+  helloProven,
+  LANE_EXPORTER_LABEL,
+  LANE_EXPORTER_LENGTH,
+  type ReceivedHello,
+  readHello,
+  writeHello,
+} from '../tunnel/lane-hello.ts';
+import { FewestOutstanding, FrameBacklog, type LanePolicy } from '../tunnel/lane-scheduler.ts';
+import {
+  FLAG_DUPLICATE,
+  FLAG_EMERGENCY,
+  FRAME_HELLO,
+  FRAME_HELLO_ACK,
+  MEDIA_HEADER,
+  type MediaFrame,
+} from '../tunnel/media-frame.ts';
+import type { SessionCommand } from './engine.ts';
+import { type BufferPool, Lane } from './lane.ts';
+import { laneCrypto } from './lane-crypto.ts';
+import { clientOptions, type TlsMaterial } from './lane-tls.ts';
+import type { FrameSink, SessionStreams } from './session-streams.ts';
+
+const CONNECT_TIMEOUT_MS = 3000;
+const HELLO_TIMEOUT_MS = 3000;
+const BACKOFF_FIRST_MS = 100;
+const BACKOFF_MAX_MS = 3000;
+/** A lane up for so long starts anew at the first step of the backoff. */
+const SETTLED_MS = 5000;
+
+export interface LaneEnvironment {
+  readonly pool: BufferPool;
+  readonly random: Random;
+  readonly shard: number;
+  material(): TlsMaterial;
+  now(): Millis;
+  emit(event: PlaneEvent): void;
+  frame(streams: SessionStreams, frame: MediaFrame, now: Millis): void;
+  dirty(group: LaneGroup): void;
+}
+
+/** One lane that this side dials, again and again. */
+interface DialSlot {
+  readonly number: number;
+  lane: Lane | undefined;
+  /** Being connected, or connected and not proven yet. */
+  upcoming: tls.TLSSocket | undefined;
+  attempts: number;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** The lanes of one session in this worker: GW1 dials them, on GW2 the acceptor attaches them. */
+export class LaneGroup implements FrameSink {
+  readonly pool: BufferPool;
+  readonly key: Uint8Array;
+  readonly peerName: string;
+  readonly session: string;
+  readonly lanes: Lane[] = [];
+  readonly #environment: LaneEnvironment;
+  readonly #streams: SessionStreams;
+  readonly #command: SessionCommand;
+  readonly #policy: LanePolicy = new FewestOutstanding();
+  readonly #backlog = new FrameBacklog();
+  readonly #slots: DialSlot[] = [];
+  #over = false;
+
+  constructor(command: SessionCommand, streams: SessionStreams, environment: LaneEnvironment) {
+    this.pool = environment.pool;
+    this.session = command.session;
+    this.key = fromHex(command.key) ?? new Uint8Array(0);
+    this.peerName = command.peerName;
+    this.#command = command;
+    this.#streams = streams;
+    this.#environment = environment;
+    const wanted = Math.min(command.dial?.lanes ?? 0, command.limits.maxLanes, 255);
+    for (let number = 0; number < wanted; number++) {
+      const slot = { number, lane: undefined, upcoming: undefined, attempts: 0, timer: undefined };
+      this.#slots.push(slot);
+      this.#dial(slot);
+    }
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  // ---- frames ----
+
+  send(frame: MediaFrame, now: Millis): void {
+    const urgent = (frame.flags & FLAG_EMERGENCY) !== 0;
+    if (this.#backlog.size > 0 && !urgent) this.#backlog.add(frame, now);
+    else if (!this.#place(frame, now)) this.#backlog.add(frame, now);
+  }
+
+  flush(now: Millis): void {
+    if (this.#backlog.size > 0) this.#drainBacklog(now);
+    for (const lane of this.lanes) lane.flush(now);
+  }
+
+  keep(now: Millis): void {
+    this.#backlog.expire(now);
+    for (const lane of [...this.lanes]) lane.keep(now);
+  }
+
+  counters(): readonly LaneCounters[] {
+    return this.lanes.map((lane, i) => ({
+      session: this.session,
+      lane: lane.number,
+      framesOut: lane.framesOut,
+      framesIn: lane.framesIn,
+      // Frames are dropped or refused for a session, not a lane: the first one's counters carry them.
+      droppedStale: i === 0 ? this.#backlog.dropped : 0,
+      framesRefused: i === 0 ? this.#streams.framesRefused : 0,
+      outstandingBytes: lane.outstanding,
+      roundTripMs: lane.roundTripMs,
+    }));
+  }
+
+  #place(frame: MediaFrame, now: Millis): boolean {
+    const size = MEDIA_HEADER + frame.length;
+    const first = this.#policy.choose(this.lanes, size, frame.flags, now);
+    if (first < 0) return false;
+    this.lanes[first]!.sendMedia(frame);
+    const second = this.#policy.second(this.lanes, first, size, frame.flags, now);
+    if (second >= 0 && second !== first) {
+      frame.flags |= FLAG_DUPLICATE;
+      this.lanes[second]!.sendMedia(frame);
+    }
+    return true;
+  }
+
+  #drainBacklog(now: Millis): void {
+    // Ask for a lane before taking a frame: what is taken cannot be put back.
+    while (this.#backlog.size > 0 && this.#policy.choose(this.lanes, MEDIA_HEADER, 0, now) >= 0) {
+      const frame = this.#backlog.take(now);
+      if (frame !== undefined) this.#place(frame, now);
+    }
+  }
+
+  // ---- lanes ----
+
+  /** A proven lane joins (acceptor). A lane of the same number is replaced. */
+  attach(lane: Lane, number: number): boolean {
+    const old = this.lanes.find((l) => l.number === number);
+    if (old === undefined && this.lanes.length >= this.#command.limits.maxLanes) return false;
+    lane.number = number;
+    old?.close('replaced');
+    this.#up(lane);
+    return true;
+  }
+
+  /** New certificates: every lane is dialled again before the old one is closed. */
+  renew(): void {
+    for (const slot of this.#slots) {
+      if (slot.upcoming === undefined && slot.timer === undefined) this.#dial(slot);
+    }
+  }
+
+  end(reason: 'session-ended' | 'stopping'): void {
+    this.#over = true;
+    for (const slot of this.#slots) {
+      clearTimeout(slot.timer);
+      slot.upcoming?.destroy();
+    }
+    for (const lane of [...this.lanes]) lane.close(reason);
+  }
+
+  now(): Millis {
+    return this.#environment.now();
+  }
+
+  media(_lane: Lane, frame: MediaFrame, now: Millis): void {
+    this.#environment.frame(this.#streams, frame, now);
+  }
+
+  dirty(): void {
+    this.#environment.dirty(this);
+  }
+
+  ended(lane: Lane, reason: string): void {
+    const index = this.lanes.indexOf(lane);
+    if (index < 0) return;
+    this.lanes.splice(index, 1);
+    const slot = this.#slots[lane.number];
+    // Replaced by a newer one of the same number: the session never noticed.
+    const replaced = this.lanes.some((l) => l.number === lane.number) || slot?.lane !== lane;
+    if (slot !== undefined && replaced) return;
+    this.#environment.emit({ kind: 'lane-down', session: this.session, lane: lane.number, reason });
+    if (slot === undefined || this.#over) return;
+    slot.lane = undefined;
+    if (this.now() - lane.openedAt > SETTLED_MS) slot.attempts = 0;
+    if (slot.upcoming === undefined) this.#dialLater(slot);
+  }
+
+  #up(lane: Lane): void {
+    lane.usable = true;
+    this.lanes.push(lane);
+    this.#environment.emit({ kind: 'lane-up', session: this.session, lane: lane.number });
+    this.flush(this.now());
+  }
+
+  // ---- dialling (GW1) ----
+
+  #dialLater(slot: DialSlot, within?: number): void {
+    if (this.#over || slot.timer !== undefined) return;
+    const most = within ?? Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** slot.attempts);
+    slot.attempts = Math.min(16, slot.attempts + 1);
+    // Full jitter: two gateways that lost each other do not meet in step.
+    const delay = (this.#environment.random.uint32() / 0x1_0000_0000) * most;
+    slot.timer = setTimeout(() => {
+      slot.timer = undefined;
+      this.#dial(slot);
+    }, delay);
+  }
+
+  #dial(slot: DialSlot): void {
+    const dial = this.#command.dial;
+    if (dial === undefined || this.#over) return;
+    const socket = tls.connect(
+      clientOptions(this.#environment.material(), dial.remote, dial.serverName),
+      () => this.#secure(slot, socket),
+    );
+    slot.upcoming = socket;
+    const failed = (): void => {
+      clearTimeout(timer);
+      if (slot.upcoming !== socket) return;
+      slot.upcoming = undefined;
+      socket.destroy();
+      this.#dialLater(slot);
+    };
+    const timer = setTimeout(failed, CONNECT_TIMEOUT_MS);
+    socket.on('secureConnect', () => clearTimeout(timer));
+    socket.on('error', failed);
+    socket.on('close', failed);
+  }
+
+  #secure(slot: DialSlot, socket: tls.TLSSocket): void {
+    if (slot.upcoming !== socket) return;
+    const shard = this.#command.dial!.shard;
+    const exporter = socket.exportKeyingMaterial(LANE_EXPORTER_LENGTH, LANE_EXPORTER_LABEL, NO_CONTEXT);
+    const timer = setTimeout(() => lane.close('hello-timeout'), HELLO_TIMEOUT_MS);
+    let proven = false;
+    const lane = new Lane(socket, {
+      pool: this.pool,
+      now: () => this.now(),
+      media: (l, frame, now) => this.media(l, frame, now),
+      dirty: () => this.dirty(),
+      hello: (_lane, type, body) => {
+        clearTimeout(timer);
+        proven = this.#answered(slot, lane, type, body, exporter, shard);
+      },
+      ended: (l, reason) => {
+        clearTimeout(timer);
+        if (proven) this.ended(l, reason);
+        // Not proven: the socket's own close event dials again.
+      },
+    });
+    lane.number = slot.number;
+    const hello = { shard, lane: slot.number, session: this.session };
+    lane.sendHello(FRAME_HELLO, writeHello('dialer', hello, this.key, exporter, laneCrypto));
+  }
+
+  #answered(
+    slot: DialSlot,
+    lane: Lane,
+    type: number,
+    body: Uint8Array,
+    exporter: Uint8Array,
+    shard: number,
+  ): boolean {
+    const read = readHello(body);
+    const belongs = type === FRAME_HELLO_ACK && read.ok && this.#proves(read.value, slot.number, exporter);
+    if (!belongs) {
+      lane.close('hello-refused');
+      return false;
+    }
+    if (read.value.shard !== shard) {
+      // The acceptor's main process gave the connection to another worker than ours needs: try again soon.
+      slot.upcoming = undefined;
+      lane.close('wrong-shard');
+      this.#dialLater(slot, 50);
+      slot.attempts = 0;
+      return false;
+    }
+    slot.upcoming = undefined;
+    const old = slot.lane;
+    slot.lane = lane;
+    this.#up(lane);
+    old?.close('renewed');
+    return true;
+  }
+
+  #proves(answer: ReceivedHello, number: number, exporter: Uint8Array): boolean {
+    if (answer.session !== this.session || answer.lane !== number) return false;
+    return helloProven('acceptor', answer, this.key, exporter, laneCrypto);
+  }
+}
+
+/** RFC 8446 7.5: no context and an empty one are the same in TLS 1.3. */
+const NO_CONTEXT = Buffer.alloc(0);

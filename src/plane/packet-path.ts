@@ -1,0 +1,260 @@
+import type { Millis, WallMillis } from '../machine/machine.ts';
+import type { PlaneEvent } from '../media/plane-contract.ts';
+import { copyBytes, RTP_HEADER, readU32, writeU32 } from '../rtp/packet.ts';
+import { ACCEPTED, IS_RTCP, REFUSED } from '../rtp/refusal.ts';
+import { parseRtcp, type ReceivedRtcp } from '../rtp/rtcp.ts';
+import { DUPLICATE, JUMP } from '../rtp/sequence-window.ts';
+import { type SourceWords, sourceAddress } from '../rtp/source-words.ts';
+import { checkEvent, EVENT_LENGTH, rebuildEvent } from '../rtp/telephone-event.ts';
+import {
+  CONTROL_CLOCK,
+  CONTROL_PICTURE_LOSS,
+  FLAG_CONTROL,
+  FLAG_DUPLICATE,
+  FLAG_EMERGENCY,
+  FLAG_MARKER,
+  type MediaFrame,
+  mediaFrame,
+} from '../tunnel/media-frame.ts';
+import type { SendFormat, StreamLeg } from './stream-leg.ts';
+import type { Udp } from './udp.ts';
+
+/** How much later than the fastest a frame may come and still be worth playing. */
+const STALE_MS = 250;
+/** The second copy of a frame: dropped, and meant to be. */
+const SECOND_COPY = -3;
+
+/**
+ * The way of a packet, both directions. In steady state nothing is allocated:
+ * udp batch -> `fromFarEnd` -> rtp checks -> frame -> lane, and lane -> `fromTunnel` -> checks again -> rebuild -> udp.
+ */
+export class PacketPath {
+  readonly #udp: Udp;
+  readonly #emit: (event: PlaneEvent) => void;
+  readonly #wall: () => WallMillis;
+  readonly #wantsClock: (call: string) => boolean;
+  readonly #frame = mediaFrame();
+  readonly #scratch = new Uint8Array(16);
+
+  /** `wantsClock`: whether streams of this call must keep lip sync. */
+  constructor(
+    udp: Udp,
+    emit: (event: PlaneEvent) => void,
+    wall: () => WallMillis,
+    wantsClock: (call: string) => boolean,
+  ) {
+    this.#udp = udp;
+    this.#emit = emit;
+    this.#wall = wall;
+    this.#wantsClock = wantsClock;
+  }
+
+  /** One datagram on the leg's RTP port. */
+  fromFarEnd(
+    leg: StreamLeg,
+    bytes: Uint8Array,
+    start: number,
+    length: number,
+    source: SourceWords,
+    now: Millis,
+  ): void {
+    const check = leg.check;
+    const verdict = check.check(bytes, start, length, source, now);
+    if (verdict !== ACCEPTED) {
+      if (verdict === IS_RTCP) this.rtcpFromFarEnd(leg, bytes, start, length, source, now);
+      else leg.refused[verdict]!++;
+      return;
+    }
+    if (check.justLocked) this.#locked(leg);
+    leg.packetsIn++;
+    leg.bytesIn += length;
+    leg.saidSilent = false;
+    const lanes = leg.session.lanes;
+    if (lanes === undefined) return;
+    const packet = check.packet;
+    const frame = this.#frame;
+    frame.flags = (packet.marker ? FLAG_MARKER : 0) | emergencyFlag(leg);
+    frame.format = check.format;
+    frame.stream = leg.config.stream;
+    frame.sequence = check.sequence;
+    frame.timestamp = check.timestamp;
+    frame.sent = now & 0xffff;
+    frame.bytes = bytes;
+    frame.start = packet.payloadStart;
+    frame.length = packet.payloadLength;
+    if (check.isEvent) this.#rebuiltEvent(frame);
+    leg.framesToTunnel++;
+    lanes.send(frame, now);
+  }
+
+  /** Reports are read for what they measure; nothing of them is passed on but what media itself needs. */
+  rtcpFromFarEnd(
+    leg: StreamLeg,
+    bytes: Uint8Array,
+    start: number,
+    length: number,
+    source: SourceWords,
+    now: Millis,
+  ): void {
+    if (!leg.rtcpFrom(source)) {
+      leg.refused[REFUSED.rtcpSource]!++;
+      return;
+    }
+    const rtcp = parseRtcp(bytes, start, length);
+    if (rtcp === undefined) {
+      leg.refused[REFUSED.rtcpMalformed]!++;
+      return;
+    }
+    // A BYE of the far end ends nothing: calls end by signalling only.
+    leg.reports.received(rtcp, leg.rebuilder, now);
+    if (rtcp.pictureLoss && leg.config.kind === 'video' && leg.pictureLossAllowed(now)) {
+      this.#scratch[0] = CONTROL_PICTURE_LOSS;
+      this.#control(leg, 0, 1, now);
+    }
+    this.#clock(leg, rtcp.sender, now);
+  }
+
+  /** A frame of an authenticated lane. The far gateway is not believed: everything is checked again. */
+  fromTunnel(leg: StreamLeg, frame: MediaFrame, now: Millis): void {
+    if ((frame.flags & FLAG_CONTROL) !== 0) {
+      this.#controlFrame(leg, frame, now);
+      return;
+    }
+    const refusal = this.#checkFrame(leg, frame, now);
+    if (refusal === ACCEPTED) this.#toFarEnd(leg, leg.sendFormats[frame.format]!, frame, now);
+    else if (refusal !== SECOND_COPY) leg.refused[refusal]!++;
+  }
+
+  /** Sends what is due of the digits of a leg. False where none is left. */
+  play(leg: StreamLeg, now: Millis): boolean {
+    if (!leg.sends || leg.destination === undefined || leg.eventFormat() === undefined) leg.dropDigits();
+    leg.startDigit(now);
+    const sender = leg.playing;
+    if (sender === undefined) return leg.hasDigits;
+    const payloadType = leg.playingFormat!.rules.sendPayloadType;
+    while (!sender.done && now >= sender.dueAt) {
+      const out = this.#udp.outgoing;
+      leg.rebuilder.inject(out, 0, payloadType, sender.marker, leg.playingAt, EVENT_LENGTH);
+      sender.write(out, RTP_HEADER);
+      this.#sendRtp(leg, RTP_HEADER + EVENT_LENGTH);
+    }
+    if (sender.done) leg.digitEnded(now);
+    return true;
+  }
+
+  sendReport(
+    leg: StreamLeg,
+    now: Millis,
+    extra: { readonly bye?: boolean; readonly pictureLoss?: boolean } = {},
+  ): void {
+    const report = leg.reports.build(leg.check, leg.rebuilder, now, this.#wall(), extra);
+    if (leg.rtcpDestination === undefined) return;
+    this.#udp.outgoing.set(report);
+    const token = leg.config.rtcpMux ? 2 * leg.slot : 2 * leg.slot + 1;
+    this.#udp.send(token, leg.rtcpDestination, report.length);
+  }
+
+  #checkFrame(leg: StreamLeg, frame: MediaFrame, now: Millis): number {
+    const format = leg.sendFormats[frame.format];
+    if (format === undefined) return REFUSED.frameFormat;
+    if (frame.length > format.rules.maxPayload) return REFUSED.payloadSize;
+    const isEvent = format.rules.kind === 'event';
+    if (isEvent && !checkEvent(frame.bytes, frame.start, frame.length)) return REFUSED.payloadSize;
+    if (leg.session.age.of(frame.sent, now) > STALE_MS) return REFUSED.frameStale;
+    const order = leg.frames.classify(frame.sequence);
+    if (order === DUPLICATE) return (frame.flags & FLAG_DUPLICATE) !== 0 ? SECOND_COPY : REFUSED.sequence;
+    if (!leg.sends) return REFUSED.direction;
+    if (!format.bucket.has(1, now)) return REFUSED.frameRate;
+    format.bucket.take(1);
+    if (order === JUMP) leg.frames.restart(frame.sequence);
+    else leg.frames.commit(frame.sequence);
+    leg.framesFromTunnel++;
+    return ACCEPTED;
+  }
+
+  #toFarEnd(leg: StreamLeg, format: SendFormat, frame: MediaFrame, now: Millis): void {
+    if (leg.destination === undefined) return; // nowhere yet: an offer without an answer
+    if (leg.playing !== undefined) {
+      leg.rebuilder.swallow(frame.sequence);
+      return;
+    }
+    const out = this.#udp.outgoing;
+    const rules = format.rules;
+    leg.rebuilder.header(
+      out,
+      0,
+      rules.sendPayloadType,
+      (frame.flags & FLAG_MARKER) !== 0,
+      frame.sequence,
+      frame.timestamp,
+      rules.clockRate,
+      frame.length,
+      now,
+    );
+    if (rules.kind === 'event') rebuildEvent(frame.bytes, frame.start, out, RTP_HEADER);
+    else copyBytes(frame.bytes, frame.start, frame.length, out, RTP_HEADER);
+    this.#sendRtp(leg, RTP_HEADER + frame.length);
+  }
+
+  #sendRtp(leg: StreamLeg, length: number): void {
+    this.#udp.send(2 * leg.slot, leg.destination!, length);
+    leg.packetsOut++;
+    leg.bytesOut += length;
+  }
+
+  #locked(leg: StreamLeg): void {
+    leg.check.justLocked = false;
+    if (leg.config.source === 'signalled') return;
+    leg.aim();
+    const { session, stream } = leg.config;
+    this.#emit({ kind: 'source-locked', session, stream, source: sourceAddress(leg.lock.locked) });
+  }
+
+  /** Terminate means build: the event block is written again from its fields. */
+  #rebuiltEvent(frame: MediaFrame): void {
+    rebuildEvent(frame.bytes, frame.start, this.#scratch, 0);
+    frame.bytes = this.#scratch;
+    frame.start = 0;
+    frame.length = EVENT_LENGTH;
+  }
+
+  #clock(leg: StreamLeg, sender: ReceivedRtcp['sender'], now: Millis): void {
+    if (sender === undefined || sender.ssrc !== leg.check.ssrc || !this.#wantsClock(leg.config.call)) return;
+    this.#scratch[0] = CONTROL_CLOCK;
+    writeU32(this.#scratch, 1, sender.ntpHigh);
+    writeU32(this.#scratch, 5, sender.ntpLow);
+    this.#control(leg, leg.check.neutralTimestamp(sender.timestamp), 9, now);
+  }
+
+  #control(leg: StreamLeg, timestamp: number, length: number, now: Millis): void {
+    const frame = this.#frame;
+    frame.flags = FLAG_CONTROL | emergencyFlag(leg);
+    frame.format = 0;
+    frame.stream = leg.config.stream;
+    frame.sequence = 0;
+    frame.timestamp = timestamp;
+    frame.sent = now & 0xffff;
+    frame.bytes = this.#scratch;
+    frame.start = 0;
+    frame.length = length;
+    leg.session.lanes?.send(frame, now);
+  }
+
+  #controlFrame(leg: StreamLeg, frame: MediaFrame, now: Millis): void {
+    const { bytes, start, length } = frame;
+    const kind = bytes[start];
+    if (kind === CONTROL_PICTURE_LOSS && length === 1 && leg.config.kind === 'video') {
+      if (leg.pictureLossAllowed(now)) this.sendReport(leg, now, { pictureLoss: true });
+    } else if (kind === CONTROL_CLOCK && length === 9) {
+      if (leg.rebuilder.packets === 0) return;
+      const timestamp = leg.rebuilder.outgoingTimestamp(frame.timestamp);
+      leg.reports.setClock(timestamp, readU32(bytes, start + 1), readU32(bytes, start + 5), now);
+    } else {
+      leg.refused[REFUSED.frameFormat]!++;
+    }
+  }
+}
+
+function emergencyFlag(leg: StreamLeg): number {
+  return leg.config.priority === 'emergency' ? FLAG_EMERGENCY : 0;
+}

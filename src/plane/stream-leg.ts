@@ -1,0 +1,242 @@
+import type { Millis, Random } from '../machine/machine.ts';
+import type { PlaneFormat, StreamCounters, StreamLegConfig } from '../media/plane-contract.ts';
+import { estimateMos } from '../rtp/emodel.ts';
+import { Rebuilder, type RebuildState } from '../rtp/rebuild.ts';
+import { ReceiveCheck, type ReceiveRules } from '../rtp/receive-check.ts';
+import { REFUSAL_COUNT } from '../rtp/refusal.ts';
+import { SequenceWindow } from '../rtp/sequence-window.ts';
+import { SourceLock } from '../rtp/source-lock.ts';
+import { parseSource, type SourceWords, sameHost, sameSource, sourceAddress } from '../rtp/source-words.ts';
+import { EventSender } from '../rtp/telephone-event.ts';
+import { TokenBucket } from '../rtp/token-bucket.ts';
+import { RtcpReports } from './rtcp-reports.ts';
+import type { SessionStreams } from './session-streams.ts';
+import type { Destination, Udp } from './udp.ts';
+
+/** What a leg's successor in another process needs (source lock, numbers towards the far end). */
+export interface LegState {
+  readonly rebuild: RebuildState;
+  readonly locked?: { readonly ip: string; readonly port: number };
+}
+
+/** A format towards the far end. */
+export interface SendFormat {
+  readonly rules: PlaneFormat;
+  readonly bucket: TokenBucket;
+}
+
+const FORMATS = 32;
+const MAX_DIGITS = 32;
+const PICTURE_LOSS_EVERY_MS = 500;
+/** Between two digits (RFC 4733 leaves it open; Q.24 asks for 40 ms or more). */
+const DIGIT_PAUSE_MS = 60;
+
+/** The UDP side of one stream of one call: state only; engine.ts moves the packets. */
+export class StreamLeg {
+  config: StreamLegConfig;
+  readonly session: SessionStreams;
+  /** Tokens are 2 * slot (RTP) and 2 * slot + 1 (RTCP). */
+  readonly slot: number;
+  readonly lock: SourceLock;
+  readonly check: ReceiveCheck;
+  readonly rebuilder: Rebuilder;
+  readonly reports: RtcpReports;
+  /** What came over the tunnel. */
+  readonly frames = new SequenceWindow();
+  readonly refused = new Float64Array(REFUSAL_COUNT);
+  readonly sendFormats: (SendFormat | undefined)[] = new Array<undefined>(FORMATS).fill(undefined);
+  destination: Destination | undefined;
+  rtcpDestination: Destination | undefined;
+  sends = false;
+  receives = false;
+  opened = false;
+  /** Counts bindings, so that a late answer to an earlier one is known. */
+  bindGeneration = 0;
+  saidSilent = false;
+  /** Since when a packet is expected. */
+  expectedSince: Millis;
+  packetsIn = 0;
+  bytesIn = 0;
+  packetsOut = 0;
+  bytesOut = 0;
+  framesToTunnel = 0;
+  framesFromTunnel = 0;
+  playing: EventSender | undefined;
+  playingAt = 0; // timestamp of the event
+  playingFormat: SendFormat | undefined;
+  readonly #digits: { readonly event: number; readonly durationMs: number }[] = [];
+  #pauseUntil: Millis = 0;
+  readonly #udp: Udp;
+  #pictureLossAt: Millis = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    config: StreamLegConfig,
+    session: SessionStreams,
+    slot: number,
+    udp: Udp,
+    random: Random,
+    now: Millis,
+    resume?: LegState,
+  ) {
+    this.config = config;
+    this.session = session;
+    this.slot = slot;
+    this.#udp = udp;
+    const remote = config.remote && parseSource(config.remote);
+    this.lock = new SourceLock(config.source, remote, config.latchWindowMs, now);
+    const base = random.uint32();
+    this.check = new ReceiveCheck(rulesOf(config), this.lock, base & 0xffff, random.uint32(), now);
+    this.rebuilder = new Rebuilder(random, resume?.rebuild);
+    this.reports = new RtcpReports(config.cname, random, now);
+    this.expectedSince = now;
+    const locked = resume?.locked && parseSource(resume.locked);
+    if (locked !== undefined) this.lock.lock(locked);
+    this.#apply(now);
+  }
+
+  modify(config: StreamLegConfig, relearn: boolean, now: Millis): void {
+    const couldReceive = this.receives;
+    this.config = config;
+    const remote = config.remote && parseSource(config.remote);
+    this.lock.modify(config.source, remote, config.latchWindowMs, relearn, now);
+    if (relearn) this.check.relearn();
+    this.check.setRules(rulesOf(config), now);
+    this.#apply(now);
+    if (this.receives && !couldReceive) this.expectedSince = now;
+    this.saidSilent = false;
+  }
+
+  /** The far end's addresses: what it signalled, or the source that was locked where replies follow it. */
+  aim(): void {
+    const { config, lock } = this;
+    const follow = lock.isLocked && config.source !== 'signalled';
+    const rtp = follow ? sourceAddress(lock.locked) : config.remote;
+    this.destination = rtp && this.#udp.destination(rtp);
+    if (config.rtcpMux) {
+      this.rtcpDestination = this.destination;
+      return;
+    }
+    const moved = follow && !(config.remote && sameSource(lock.locked, parseSource(config.remote) ?? NOBODY));
+    const rtcp = !moved && config.remoteRtcp ? config.remoteRtcp : rtp && { ip: rtp.ip, port: rtp.port + 1 };
+    this.rtcpDestination = rtcp && this.#udp.destination(rtcp);
+  }
+
+  /** Whether RTCP may come from here: the host the media comes from, or the one signalled for RTCP. */
+  rtcpFrom(source: SourceWords): boolean {
+    const { config, lock } = this;
+    if (lock.isLocked ? sameHost(source, lock.locked) : false) return true;
+    if (lock.isLocked && config.source !== 'signalled') return false;
+    const rtcp = config.remoteRtcp && parseSource(config.remoteRtcp);
+    if (rtcp !== undefined && sameHost(source, rtcp)) return true;
+    return lock.signalled !== undefined && sameHost(source, lock.signalled);
+  }
+
+  /** Requests for a whole picture are dear: one per PICTURE_LOSS_EVERY_MS passes. */
+  pictureLossAllowed(now: Millis): boolean {
+    if (now - this.#pictureLossAt < PICTURE_LOSS_EVERY_MS) return false;
+    this.#pictureLossAt = now;
+    return true;
+  }
+
+  addDigit(event: number, durationMs: number): void {
+    if (this.#digits.length < MAX_DIGITS) this.#digits.push({ event, durationMs });
+  }
+
+  get hasDigits(): boolean {
+    return this.playing !== undefined || this.#digits.length > 0;
+  }
+
+  /** The event format towards the far end on the clock of the voice, else any. */
+  eventFormat(): SendFormat | undefined {
+    const events = this.sendFormats.filter((f) => f?.rules.kind === 'event');
+    return events.find((f) => f!.rules.clockRate === this.rebuilder.clockRate) ?? events[0];
+  }
+
+  /** Starts the next digit where one waits and none is playing. */
+  startDigit(now: Millis): void {
+    if (this.playing !== undefined || now < this.#pauseUntil) return;
+    const format = this.eventFormat();
+    const digit = this.#digits.shift();
+    if (digit === undefined || format === undefined) return;
+    this.playing = new EventSender(digit.event, digit.durationMs, format.rules.clockRate, now);
+    this.playingFormat = format;
+    this.playingAt = this.rebuilder.timestampAt(now);
+  }
+
+  digitEnded(now: Millis): void {
+    this.playing = undefined;
+    this.#pauseUntil = now + DIGIT_PAUSE_MS;
+  }
+
+  dropDigits(): void {
+    this.playing = undefined;
+    this.#digits.length = 0;
+  }
+
+  state(now: Millis): LegState {
+    const rebuild = this.rebuilder.state(now);
+    return this.lock.isLocked ? { rebuild, locked: sourceAddress(this.lock.locked) } : { rebuild };
+  }
+
+  counters(): StreamCounters {
+    const { config, check, reports } = this;
+    const expected = check.window.expected;
+    const jitter = check.reception.jitterMs;
+    const loss = expected === 0 ? 0 : (100 * check.window.lost) / expected;
+    return {
+      session: config.session,
+      stream: config.stream,
+      call: config.call,
+      packetsIn: this.packetsIn,
+      bytesIn: this.bytesIn,
+      packetsOut: this.packetsOut,
+      bytesOut: this.bytesOut,
+      framesToTunnel: this.framesToTunnel,
+      framesFromTunnel: this.framesFromTunnel,
+      framesLost: this.frames.lost,
+      lostIn: check.window.lost,
+      jitterInMs: jitter,
+      lostOut: reports.lostOut,
+      roundTripMs: reports.roundTrip.ms,
+      mosIn: expected === 0 ? 0 : estimateMos(loss, jitter, reports.roundTrip.ms),
+      refused: [...this.refused],
+      ...(this.lock.isLocked ? { lockedSource: sourceAddress(this.lock.locked) } : {}),
+    };
+  }
+
+  #apply(now: Millis): void {
+    const { config } = this;
+    this.sends = config.direction === 'sendrecv' || config.direction === 'sendonly';
+    this.receives = config.direction === 'sendrecv' || config.direction === 'recvonly';
+    const old = [...this.sendFormats];
+    this.sendFormats.fill(undefined);
+    for (const rules of config.formats) {
+      if (rules.sendPayloadType < 0 || rules.sendPayloadType > 127 || rules.format >= FORMATS) continue;
+      const rate = rules.maxPacketsPerSecond;
+      const kept = old[rules.format];
+      const bucket =
+        kept?.rules.maxPacketsPerSecond === rate
+          ? kept.bucket
+          : new TokenBucket(rate, Math.max(2, rate / 2), now);
+      this.sendFormats[rules.format] = { rules, bucket };
+    }
+    this.aim();
+  }
+}
+
+const NOBODY: SourceWords = { a: 0, b: 0, c: 0, d: 0, port: -1 };
+
+function rulesOf(config: StreamLegConfig): ReceiveRules {
+  return {
+    receive: config.direction === 'sendrecv' || config.direction === 'recvonly',
+    rtcpMux: config.rtcpMux,
+    formats: config.formats.map((f) => ({
+      format: f.format,
+      payloadType: f.receivePayloadType,
+      clockRate: f.clockRate,
+      maxPayload: f.maxPayload,
+      maxPacketsPerSecond: f.maxPacketsPerSecond,
+      event: f.kind === 'event',
+    })),
+  };
+}

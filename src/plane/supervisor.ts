@@ -1,0 +1,268 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import type { PlaneCommand, PlaneEvent, SessionId, StreamLegConfig } from '../media/plane-contract.ts';
+import type { LegSnapshot, SessionCommand } from './engine.ts';
+import type { TlsMaterial } from './lane-tls.ts';
+import type { LegState } from './stream-leg.ts';
+import type { ToMain, ToWorker } from './worker-messages.ts';
+
+export interface PlaneOptions {
+  /** 1..16; one shard each. */
+  readonly workers: number;
+  readonly implementation: 'auto' | 'koffi' | 'dgram';
+  readonly tls: TlsMaterial;
+}
+
+const READY_MS = 10_000;
+const STOP_MS = 1000;
+/** A worker that keeps dying is started again ever more slowly. */
+const RESTART_FIRST_MS = 50;
+const RESTART_MAX_MS = 5000;
+const STABLE_MS = 10_000;
+
+/** What main knows of one worker, enough to give a successor the same work. */
+interface Shard {
+  readonly number: number;
+  child: ChildProcess | undefined;
+  startedAt: number;
+  restarts: number;
+  timer: NodeJS.Timeout | undefined;
+  /** It said so; before that, what is commanded waits in memory. */
+  ready: boolean;
+  report: PlaneCommand | undefined;
+  draining: boolean;
+  readonly sessions: Map<SessionId, SessionCommand>;
+  readonly legs: Map<string, StreamLegConfig>;
+  snapshot: readonly LegSnapshot[];
+  snapshotAt: number;
+}
+
+/**
+ * Main's side of the media plane: starts the workers, spreads the work by shard, gives a dead worker's sessions and streams to
+ * its successor. No media passes here.
+ */
+export class PlaneSupervisor {
+  /** Set before `start`. */
+  onEvent: (shard: number, event: PlaneEvent) => void = () => {};
+  #options: PlaneOptions | undefined;
+  #shards: Shard[] = [];
+  #stopping = false;
+  #next = 0;
+
+  get shards(): number {
+    return this.#shards.length;
+  }
+
+  /** Resolves when every worker said `ready`; rejects where one cannot start. */
+  async start(options: PlaneOptions): Promise<void> {
+    this.#options = options;
+    const count = Math.max(1, Math.min(16, options.workers));
+    for (let number = 0; number < count; number++) this.#shards.push(newShard(number));
+    await Promise.all(this.#shards.map((shard) => this.#startShard(shard)));
+    for (const shard of this.#shards) this.#restore(shard);
+  }
+
+  /** Process ids of the workers, for the operator and the benches. */
+  pids(): number[] {
+    return this.#shards.flatMap((shard) => shard.child?.pid ?? []);
+  }
+
+  command(shard: number, command: PlaneCommand): void {
+    const target = this.#shards[shard];
+    if (target === undefined) {
+      if (command.kind === 'open') {
+        const { session, stream } = command.leg;
+        this.onEvent(shard, { kind: 'open-failed', session, stream, reason: 'no such shard' });
+      }
+      return;
+    }
+    remember(target, command);
+    // While it is down or starting, the successor gets everything from memory.
+    if (target.ready) post(target, { type: 'command', command });
+  }
+
+  /**
+   * A connection on the media port, accepted with `pauseOnConnect` and unread. The shard it is for is said inside TLS, so
+   * workers get connections in turn and a dialer that met the wrong one comes again.
+   */
+  acceptLane(socket: Socket): void {
+    const alive = this.#shards.filter((s) => s.ready);
+    const shard = alive[this.#next++ % Math.max(1, alive.length)];
+    if (shard?.child === undefined || this.#stopping) {
+      socket.destroy();
+      return;
+    }
+    socket.on('error', ignore);
+    const message: ToWorker = { type: 'lane' };
+    shard.child.send(message, socket, { keepOpen: false }, (error) => {
+      if (error !== null) socket.destroy();
+    });
+  }
+
+  /** New certificates after a reload: lanes are dialled anew before the old ones close. */
+  updateTls(tls: TlsMaterial): void {
+    if (this.#options !== undefined) this.#options = { ...this.#options, tls };
+    for (const shard of this.#shards) post(shard, { type: 'tls', tls });
+  }
+
+  /** Ends all streams and lanes. Resolves when the workers are gone. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(this.#shards.map((shard) => stopShard(shard)));
+    this.#shards = [];
+  }
+
+  #startShard(shard: Shard): Promise<void> {
+    const options = this.#options!;
+    const child = fork(fileURLToPath(new URL('./worker.js', import.meta.url)), [], {
+      execArgv: [],
+      // Nothing of main's environment is a worker's business.
+      env: {},
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      serialization: 'advanced',
+    });
+    shard.child = child;
+    shard.startedAt = Date.now();
+    post(shard, {
+      type: 'start',
+      shard: shard.number,
+      implementation: options.implementation,
+      tls: options.tls,
+    });
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => child.kill('SIGKILL'), READY_MS);
+      child.on('message', (message: ToMain) => {
+        this.#message(shard, message, () => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
+      child.on('error', ignore);
+      child.on('exit', (code, signal) => {
+        clearTimeout(timer);
+        reject(new Error(`media plane worker ${shard.number} ended (${signal ?? code})`));
+        if (shard.child === child) this.#died(shard, `${signal ?? `exit ${code}`}`);
+      });
+    });
+  }
+
+  #message(shard: Shard, message: ToMain, ready: () => void): void {
+    if (message.type === 'snapshot') {
+      shard.snapshot = message.legs;
+      shard.snapshotAt = Date.now();
+      return;
+    }
+    for (const event of message.events) {
+      if (event.kind === 'ready') ready();
+      if (event.kind === 'open-failed') shard.legs.delete(legKey(event));
+      this.onEvent(shard.number, event);
+    }
+  }
+
+  #died(shard: Shard, reason: string): void {
+    shard.child = undefined;
+    shard.ready = false;
+    if (this.#stopping) return;
+    this.onEvent(shard.number, { kind: 'shard-lost', shard: shard.number, reason });
+    if (Date.now() - shard.startedAt > STABLE_MS) shard.restarts = 0;
+    const delay = Math.min(RESTART_MAX_MS, RESTART_FIRST_MS * 2 ** shard.restarts);
+    shard.restarts = Math.min(10, shard.restarts + 1);
+    shard.timer = setTimeout(() => {
+      // A failed start comes back here by its exit event.
+      this.#startShard(shard).then(() => {
+        this.#restore(shard);
+        this.onEvent(shard.number, { kind: 'shard-ready', shard: shard.number });
+      }, ignore);
+    }, delay);
+  }
+
+  /** Gives the successor the sessions and streams, and where each stream stood. */
+  #restore(shard: Shard): void {
+    shard.ready = true;
+    const age = Date.now() - shard.snapshotAt;
+    const states = new Map(shard.snapshot.map((leg) => [legKey(leg), leg.state]));
+    for (const command of shard.sessions.values()) post(shard, { type: 'command', command });
+    if (shard.report !== undefined) post(shard, { type: 'command', command: shard.report });
+    for (const [key, leg] of shard.legs) {
+      const state = states.get(key);
+      const command: PlaneCommand = { kind: 'open', leg };
+      if (state === undefined) post(shard, { type: 'command', command });
+      else post(shard, { type: 'command', command, resume: older(state, age) });
+    }
+    if (shard.draining) post(shard, { type: 'command', command: { kind: 'drain' } });
+  }
+}
+
+function newShard(number: number): Shard {
+  return {
+    number,
+    child: undefined,
+    startedAt: 0,
+    restarts: 0,
+    timer: undefined,
+    ready: false,
+    report: undefined,
+    draining: false,
+    sessions: new Map(),
+    legs: new Map(),
+    snapshot: [],
+    snapshotAt: 0,
+  };
+}
+
+function remember(shard: Shard, command: PlaneCommand): void {
+  switch (command.kind) {
+    case 'session':
+      shard.sessions.set(command.session, command);
+      break;
+    case 'session-end':
+      shard.sessions.delete(command.session);
+      for (const [key, leg] of shard.legs) if (leg.session === command.session) shard.legs.delete(key);
+      break;
+    case 'open':
+    case 'modify':
+      shard.legs.set(legKey(command.leg), command.leg);
+      break;
+    case 'close':
+      shard.legs.delete(legKey(command));
+      break;
+    case 'report':
+      shard.report = command;
+      break;
+    case 'drain':
+      shard.draining = true;
+      break;
+    case 'digit':
+      break;
+  }
+}
+
+function legKey(leg: { readonly session: string; readonly stream: number }): string {
+  return `${leg.stream} ${leg.session}`;
+}
+
+function older(state: LegState, age: number): LegState {
+  return { ...state, rebuild: { ...state.rebuild, age: state.rebuild.age + age } };
+}
+
+function post(shard: Shard, message: ToWorker): void {
+  if (shard.child?.connected === true) shard.child.send(message, ignore);
+}
+
+async function stopShard(shard: Shard): Promise<void> {
+  clearTimeout(shard.timer);
+  const child = shard.child;
+  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+    child.once('exit', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    post(shard, { type: 'stop' });
+  });
+  shard.child = undefined;
+}
+
+function ignore(): void {}

@@ -1,0 +1,220 @@
+/**
+ * A media plane worker: a child process of main. In: start, commands, raw lane sockets. Out: events in batches, and a
+ * snapshot every second so that a successor goes on where this one ends. supervisor.ts is the other side.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import type { Random } from '../machine/machine.ts';
+import type { PlaneEvent } from '../media/plane-contract.ts';
+import { Engine } from './engine.ts';
+import { BufferPool } from './lane.ts';
+import { LaneAcceptor } from './lane-acceptor.ts';
+import { type LaneEnvironment, LaneGroup } from './lane-group.ts';
+import type { TlsMaterial } from './lane-tls.ts';
+import type { Udp, UdpReceiver } from './udp.ts';
+import { DgramUdp } from './udp-dgram.ts';
+import { loadKoffiUdp } from './udp-koffi.ts';
+import type { ToMain, ToWorker, WorkerStart } from './worker-messages.ts';
+
+const POLL_MS = 1;
+/** Where nothing has to be polled, digits and reports still need a clock. */
+const SLOW_TICK_MS = 10;
+const KEEP_MS = 250;
+const SNAPSHOT_MS = 1000;
+
+const random: Random = {
+  bytes: (length) => randomBytes(length),
+  uint32: () => randomBytes(4).readUInt32BE(0),
+};
+
+class Worker {
+  readonly #shard: number;
+  readonly #engine: Engine;
+  readonly #groups = new Map<string, LaneGroup>();
+  readonly #acceptor: LaneAcceptor;
+  #material: TlsMaterial;
+  #udp!: Udp;
+  /** Read once per poll, datagram batch or chunk: a packet does not ask the system for the time. */
+  #now = performance.now();
+  #events: PlaneEvent[] = [];
+  #poller: NodeJS.Timeout | undefined;
+  #flushPlanned = false;
+
+  constructor(start: WorkerStart) {
+    this.#shard = start.shard;
+    this.#material = start.tls;
+    const environment: LaneEnvironment = {
+      pool: new BufferPool(),
+      random,
+      shard: start.shard,
+      material: () => this.#material,
+      now: () => this.#refresh(),
+      emit: (event) => this.#emit(event),
+      frame: (streams, frame, now) => this.#engine.frame(streams, frame, now),
+      dirty: () => this.#planFlush(),
+    };
+    this.#engine = new Engine({
+      random,
+      emit: (event) => this.#emit(event),
+      now: () => this.#now,
+      wall: () => Date.now(),
+      lanes: (command, streams) => {
+        const group = new LaneGroup(command, streams, environment);
+        this.#groups.set(command.session, group);
+        return group;
+      },
+    });
+    this.#acceptor = new LaneAcceptor(environment, (session) => {
+      const group = this.#groups.get(session);
+      return group?.over === false ? group : undefined;
+    });
+  }
+
+  async run(start: WorkerStart): Promise<void> {
+    this.#udp = await openUdp(start.implementation, {
+      packet: (token, bytes, at, length, source) => {
+        if (!this.#udp.polled) this.#refresh();
+        this.#engine.packet(token, bytes, at, length, source);
+      },
+    });
+    this.#engine.attach(this.#udp);
+    setInterval(() => this.#keep(), KEEP_MS);
+    setInterval(() => this.#snapshot(), SNAPSHOT_MS);
+    this.#emit({ kind: 'ready', implementation: this.#udp.implementation, shard: this.#shard });
+  }
+
+  message(message: ToWorker, socket: Socket | undefined): void {
+    this.#refresh();
+    switch (message.type) {
+      case 'command':
+        this.#engine.command(message.command, message.resume);
+        this.#pace();
+        break;
+      case 'lane':
+        if (socket !== undefined) this.#acceptor.accept(socket);
+        break;
+      case 'tls':
+        this.#material = message.tls;
+        this.#acceptor.update(message.tls);
+        for (const group of this.#groups.values()) group.renew();
+        break;
+      case 'stop':
+        this.stop();
+        break;
+      case 'start':
+        break;
+    }
+  }
+
+  /** Final counters go out, lanes say goodbye, then the process ends. */
+  stop(): void {
+    this.#refresh();
+    this.#engine.stop();
+    this.#acceptor.stop();
+    this.#udp.stop();
+    clearInterval(this.#poller);
+    this.#sendEvents();
+    setTimeout(() => process.exit(0), 100);
+  }
+
+  #refresh(): number {
+    this.#now = performance.now();
+    return this.#now;
+  }
+
+  /** One poll per millisecond, only while streams are open: an idle worker costs nothing. */
+  #pace(): void {
+    const busy = this.#engine.openLegs > 0;
+    if (busy && this.#poller === undefined) {
+      const period = this.#udp.polled ? POLL_MS : SLOW_TICK_MS;
+      this.#poller = setInterval(() => this.#poll(), period);
+    } else if (!busy && this.#poller !== undefined) {
+      clearInterval(this.#poller);
+      this.#poller = undefined;
+    }
+  }
+
+  #poll(): void {
+    this.#refresh();
+    this.#udp.poll();
+    this.#engine.tick();
+    this.#flush();
+  }
+
+  #planFlush(): void {
+    // The next poll writes; without one, the end of this turn of the event loop does.
+    if (this.#flushPlanned || (this.#udp.polled && this.#poller !== undefined)) return;
+    this.#flushPlanned = true;
+    setImmediate(() => {
+      this.#flushPlanned = false;
+      this.#refresh();
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    for (const group of this.#groups.values()) group.flush(this.#now);
+  }
+
+  #keep(): void {
+    const now = this.#refresh();
+    for (const [session, group] of this.#groups) {
+      group.keep(now);
+      if (group.over && group.lanes.length === 0) this.#groups.delete(session);
+    }
+    this.#engine.tick();
+    this.#pace();
+  }
+
+  #snapshot(): void {
+    if (this.#engine.openLegs > 0) send({ type: 'snapshot', legs: this.#engine.snapshot() });
+  }
+
+  /** Events of one turn travel together. */
+  #emit(event: PlaneEvent): void {
+    this.#events.push(event);
+    if (this.#events.length === 1) setImmediate(() => this.#sendEvents());
+  }
+
+  #sendEvents(): void {
+    if (this.#events.length === 0) return;
+    send({ type: 'events', events: this.#events });
+    this.#events = [];
+  }
+}
+
+async function openUdp(wanted: 'auto' | 'koffi' | 'dgram', receiver: UdpReceiver): Promise<Udp> {
+  if (wanted === 'dgram') return new DgramUdp(receiver);
+  try {
+    return await loadKoffiUdp(receiver);
+  } catch (error) {
+    if (wanted === 'koffi') throw error;
+    return new DgramUdp(receiver);
+  }
+}
+
+function send(message: ToMain): void {
+  if (process.connected) process.send?.(message, undefined, undefined, ignore);
+}
+
+function ignore(): void {}
+
+let starting: Promise<Worker> | undefined;
+
+process.on('message', (raw, handle) => {
+  const message = raw as ToWorker;
+  if (message.type === 'start') {
+    const worker = new Worker(message);
+    starting = worker.run(message).then(() => worker);
+    return;
+  }
+  // In order: everything waits for the start.
+  void starting?.then((worker) => worker.message(message, handle as Socket | undefined));
+});
+
+// Main is gone: nobody could close the calls any more.
+process.on('disconnect', () => process.exit(0));
+// The terminal's or service manager's signals are main's business; it stops the workers in order.
+process.on('SIGINT', ignore);
+process.on('SIGTERM', ignore);
