@@ -141,8 +141,12 @@ function addSetup(program: Command, io: Io, outcome: { code: number }): void {
   program
     .command('schema')
     .description('print the JSON Schema of the configuration, for editors')
+    .option('--markdown', 'print the reference of all keys instead')
     .addOption(json())
-    .action(async () => io.stdout((await import('../store/schema.ts')).configJsonSchemaText()));
+    .action(async (options: { markdown?: boolean }) => {
+      const schema = await import('../store/schema.ts');
+      io.stdout(options.markdown === true ? schema.configReference() : schema.configJsonSchemaText());
+    });
 }
 
 function addFirewall(program: Command, io: Io): void {
