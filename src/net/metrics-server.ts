@@ -1,0 +1,71 @@
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { Address } from '../machine/address.ts';
+import { canonicalAddress, isLoopback } from './ip.ts';
+
+export interface MetricsSource {
+  /** Prometheus text exposition format. */
+  metrics(): string | Promise<string>;
+  /** Undefined: well; else what is not. */
+  problem(): string | undefined;
+}
+
+/** `GET /metrics` and `GET /healthz` (200 `ok` or 503 with the problem) on a loopback address; nothing else. */
+export class MetricsServer {
+  readonly #server: Server;
+
+  /** Rejects where the address is not a loopback one: metrics tell who calls whom how often. */
+  static async listen(address: Address, source: MetricsSource): Promise<MetricsServer> {
+    if (!isLoopback(address.ip)) throw new Error('metrics are served on loopback addresses only');
+    const metrics = new MetricsServer(source);
+    await new Promise<void>((resolve, reject) => {
+      metrics.#server.once('error', reject);
+      metrics.#server.listen(address.port, address.ip, () => {
+        metrics.#server.off('error', reject);
+        resolve();
+      });
+    });
+    return metrics;
+  }
+
+  private constructor(source: MetricsSource) {
+    this.#server = createServer(
+      { maxHeaderSize: 8192, requestTimeout: 10_000, headersTimeout: 5000 },
+      (request, response) => {
+        request.resume();
+        if (request.method !== 'GET' && request.method !== 'HEAD')
+          return reply(response, 405, 'method not allowed\n');
+        if (request.url === '/healthz') {
+          const problem = source.problem();
+          return reply(response, problem === undefined ? 200 : 503, `${problem ?? 'ok'}\n`);
+        }
+        if (request.url !== '/metrics') return reply(response, 404, 'not found\n');
+        Promise.resolve()
+          .then(() => source.metrics())
+          .then(
+            (text) => reply(response, 200, text),
+            () => reply(response, 500, 'failed\n'),
+          );
+      },
+    );
+    this.#server.maxConnections = 32;
+  }
+
+  get address(): Address {
+    const bound = this.#server.address();
+    if (bound === null || typeof bound === 'string') throw new Error('not listening');
+    return canonicalAddress(bound.address, bound.port);
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+}
+
+function reply(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, {
+    'content-type': status === 200 ? 'text/plain; version=0.0.4; charset=utf-8' : 'text/plain; charset=utf-8',
+    'cache-control': 'no-store',
+  });
+  response.end(text);
+}
