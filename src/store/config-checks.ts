@@ -384,9 +384,9 @@ function checkOperator(config: GatewayConfig, findings: Findings): void {
     );
   }
   if (metrics !== undefined && !isLoopback(metrics.ip)) {
-    findings.warning(
+    findings.error(
       ['operator', 'metrics'],
-      'is open to the network without authentication; use a loopback address',
+      `metrics are served on loopback only; write "127.0.0.1:${metrics.port}"`,
     );
   }
 }

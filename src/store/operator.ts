@@ -1,16 +1,11 @@
 /**
- * What crosses the operator's UNIX socket: one JSON object a line, `{"command": ...}` answered by `{"ok": true, "value": ...}` or
- * `{"ok": false, "error": ...}`, in order. Commands and values are those of gateway/contract.ts; `reload` is the process's own.
+ * What crosses the operator's UNIX socket (net/unix-socket.ts carries it). Commands and values are those of
+ * gateway/contract.ts; `reload` is the process's own.
  */
 import type { CallView, OperatorCommand, StatusView, TraceView } from '../gateway/contract.ts';
 import { fail, ok, type Result } from '../machine/machine.ts';
 
 export type OperatorRequest = OperatorCommand | { readonly command: 'reload' };
-
-export type OperatorResponse =
-  | { readonly ok: true; readonly value: unknown }
-  /** `error`: what is wrong and what to do next. */
-  | { readonly ok: false; readonly error: string };
 
 /** Answer to `reload`: what was taken over and what needs a restart. */
 export interface ReloadView {
@@ -28,17 +23,8 @@ export interface OperatorViews {
   readonly drain: unknown;
 }
 
-/** Longest line on the socket in octets, either way. */
-export const OPERATOR_LINE = 16 * 1024 * 1024;
-
 /** Reads one request. The socket is 0600, yet a typing mistake must not end the gateway. */
-export function parseOperatorRequest(line: string): Result<OperatorRequest, string> {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    return fail('the request is not JSON; send one object a line');
-  }
+export function parseOperatorRequest(value: unknown): Result<OperatorRequest, string> {
   if (typeof value !== 'object' || value === null)
     return fail('the request must be an object with "command"');
   const { command, call, number, from } = value as Record<string, unknown>;

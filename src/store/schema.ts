@@ -77,8 +77,9 @@ function referenceRow(key: string, schema: JsonSchema, required: boolean): strin
 }
 
 function defaultText(schema: JsonSchema): string {
-  if (schema.default === undefined) return '';
   if (schema.properties !== undefined) return '';
+  // zod leaves out the default of lists whose entries are transformed; all such lists default to empty.
+  if (schema.default === undefined) return schema.type === 'array' ? '`[]`' : '';
   return `\`${JSON.stringify(schema.default)}\``;
 }
 
@@ -93,5 +94,5 @@ function typeText(schema: JsonSchema): string {
   if (schema.type === 'integer' || schema.type === 'number') {
     return `${schema.type === 'integer' ? 'whole number' : 'number'}, ${schema.minimum} to ${schema.maximum}`;
   }
-  return schema.type === 'object' ? 'section' : (schema.type ?? 'string');
+  return schema.type === 'object' ? 'section' : schema.type === 'string' ? 'text' : (schema.type ?? 'text');
 }
