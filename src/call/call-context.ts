@@ -45,10 +45,8 @@ export class CallContext {
   readonly exchanges: MediaExchanges;
   readonly due = new Map<TimerName, Millis>();
   state: CallState = 'null';
-  /** The signalling link is cut. */
-  down = false;
-  /** When our leg's change times out, held while the tunnel is cut. */
-  heldModify: Millis | undefined;
+  /** Since when the signalling link is cut. */
+  downSince: Millis | undefined;
   transferring = false;
   /** Our state when we asked for the other gateway's. */
   enquired: MetaCallState | undefined;

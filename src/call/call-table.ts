@@ -52,6 +52,12 @@ export class CallTable<Entry extends CallEntry = CallEntry> {
     return this.#byCall.get(call);
   }
 
+  /** As a far gateway may ask: another site's call is unknown to it. */
+  forSite(call: CallId, site: string): Entry | undefined {
+    const entry = this.#byCall.get(call);
+    return entry?.site === site ? entry : undefined;
+  }
+
   byLeg(leg: LegId): Entry | undefined {
     return this.#byLeg.get(leg);
   }

@@ -91,12 +91,10 @@ export class HalfCall {
   /** The signalling link is cut: messages are queued by the tunnel session, and waiting gets an end. */
   tunnelDown(now: Millis): void {
     const c = this.#context;
-    if (c.down || c.over) return;
-    c.down = true;
+    if (c.downSince !== undefined || c.over) return;
+    c.downSince = now;
     c.due.delete('enquiry');
     c.enquired = undefined;
-    c.heldModify = c.state === 'modifying-out' ? c.due.get('modify') : undefined;
-    if (c.heldModify !== undefined) c.due.delete('modify');
     if (c.state === 'null') return;
     c.due.set('cut', now + (c.established ? c.timers.cutCallMs : c.timers.cutSetupMs));
   }
@@ -104,13 +102,12 @@ export class HalfCall {
   /** The link is there again; what was queued has been or is being replayed. */
   tunnelUp(now: Millis): void {
     const c = this.#context;
-    if (!c.down) return;
-    c.down = false;
+    if (c.downSince === undefined || c.over) return;
+    const cut = now - c.downSince;
+    c.downSince = undefined;
     c.due.delete('cut');
-    // The answer may be among what is replayed now: it gets the time of a round trip at least.
-    if (c.heldModify !== undefined)
-      c.due.set('modify', Math.max(c.heldModify, now + c.timers.modifyMarginMs));
-    c.heldModify = undefined;
+    // What we asked for may have reached the far gateway only now, and its own timer runs from there.
+    for (const [name, at] of c.due) if (this.#waitsForTunnel(name)) c.due.set(name, at + cut);
   }
 
   /**
@@ -148,8 +145,18 @@ export class HalfCall {
     for (const [name, at] of [...due]) {
       if (at > now || due.get(name) !== at) continue;
       due.delete(name);
-      this.#expired(name, now);
+      if (this.#context.downSince !== undefined && this.#waitsForTunnel(name))
+        due.set(name, now + this.#context.timers.modifyMarginMs);
+      else this.#expired(name, now);
     }
+  }
+
+  /** Waits for the far gateway, not for our leg: pointless while the tunnel is cut (which has its own timer). */
+  #waitsForTunnel(name: TimerName): boolean {
+    const c = this.#context;
+    if (name === 'modify') return c.state === 'modifying-out';
+    if (name === 'exchange') return c.exchanges.open === 'own';
+    return name === 'transfer';
   }
 
   #expired(name: TimerName, now: Millis): void {
@@ -221,7 +228,7 @@ export class HalfCall {
     c.due.delete('ring');
     c.due.delete('setup');
     c.due.set('max', now + c.timers.maxCallMs);
-    if (c.down) c.due.set('cut', now + c.timers.cutCallMs);
+    if (c.downSince !== undefined) c.due.set('cut', now + c.timers.cutCallMs);
     if (input?.message.kind !== 'connect') return;
     c.exchanges.connected(input.message.branch);
     if (input.message.connected !== undefined) c.note({ connected: input.message.connected });
@@ -230,8 +237,11 @@ export class HalfCall {
   /** Once connected, an offer must not stay open for ever (before that the ring timer ends it). */
   #watchExchange(now: Millis): void {
     const c = this.#context;
-    const waiting = c.state === 'connected' && c.exchanges.open !== undefined;
-    if (!waiting) c.due.delete('exchange');
-    else if (!c.due.has('exchange')) c.due.set('exchange', now + c.timers.modifyMs);
+    const { modifyMs, modifyMarginMs } = c.timers;
+    const open = c.state === 'connected' ? c.exchanges.open : undefined;
+    if (open === undefined) c.due.delete('exchange');
+    else if (!c.due.has('exchange')) {
+      c.due.set('exchange', now + modifyMs + (open === 'own' ? modifyMarginMs : 0));
+    }
   }
 }

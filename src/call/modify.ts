@@ -9,7 +9,7 @@ import { deliver, forward } from './passing.ts';
 
 /** Our leg asks. */
 export function modifyOut(context: CallContext, input: CallInput): Outcome {
-  if (context.down) {
+  if (context.downSince !== undefined) {
     // A change during a cut is answered 500 with Retry-After, not held.
     const refusal = { kind: 'modify-refuse', cause: CAUSES.temporaryFailure, glare: false } as const;
     context.toLeg({ ...refusal, retryAfterSeconds: CUT_RETRY_SECONDS });

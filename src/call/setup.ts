@@ -11,7 +11,7 @@ export function startCall(context: CallContext, setup: LegSetup, input: CallInpu
   const { call, shard = 0, streamBase = 8, accountingId } = context.options;
   remember(context, setup, input);
   if (accountingId !== undefined) context.note({ accountingId });
-  if (context.down) {
+  if (context.downSince !== undefined) {
     // A new call during a cut is answered 503 with Retry-After, not held.
     context.toLeg({ kind: 'release', cause: CAUSES.temporaryFailure, retryAfterSeconds: CUT_RETRY_SECONDS });
     context.end(CAUSES.temporaryFailure, 'tunnel', input.now);
