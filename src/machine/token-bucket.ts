@@ -15,10 +15,20 @@ export class TokenBucket {
   }
 
   take(now: Millis): boolean {
+    if (!this.has(1, now)) return false;
+    this.spend(1);
+    return true;
+  }
+
+  /** Whether `count` tokens are there; takes none. Where other checks come between, `spend` follows them. */
+  has(count: number, now: Millis): boolean {
     this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#at) * this.#perSecond) / 1000);
     this.#at = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
-    return true;
+    return this.#tokens >= count;
+  }
+
+  /** After `has` said yes. */
+  spend(count: number): void {
+    this.#tokens -= count;
   }
 }
