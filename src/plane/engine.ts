@@ -121,7 +121,7 @@ export class Engine implements UdpReceiver {
       else leg.refused[REFUSED.frameRate]!++;
       return;
     }
-    session.bytes.take(frame.length);
+    session.bytes.spend(frame.length);
     if (leg?.opened) this.#path.fromTunnel(leg, frame, now);
     else session.stray(frame, now);
   }

@@ -1,19 +1,13 @@
 import type { Socket } from 'node:net';
 import tls from 'node:tls';
 import type { PlaneEvent, SessionId } from '../media/plane-contract.ts';
-import {
-  helloProven,
-  LANE_EXPORTER_LABEL,
-  LANE_EXPORTER_LENGTH,
-  type ReceivedHello,
-  readHello,
-  writeHello,
-} from '../tunnel/lane-hello.ts';
+import { systemCrypto } from '../net/providers.ts';
+import { type TlsIdentity, tunnelPeerName } from '../net/tls.ts';
+import { helloProven, type ReceivedHello, readHello, writeHello } from '../tunnel/lane-hello.ts';
 import { FRAME_HELLO, FRAME_HELLO_ACK, type LaneCloseReason } from '../tunnel/media-frame.ts';
 import { Lane } from './lane.ts';
-import { laneCrypto } from './lane-crypto.ts';
 import type { LaneEnvironment, LaneGroup } from './lane-group.ts';
-import { serverOptions, type TlsMaterial } from './lane-tls.ts';
+import { laneExporter, laneServerOptions } from './lane-tls.ts';
 
 const HELLO_TIMEOUT_MS = 3000;
 /** Connections that have not proven themselves yet: in all, and of one source. */
@@ -35,7 +29,9 @@ export class LaneAcceptor {
   constructor(environment: LaneEnvironment, group: (session: SessionId) => LaneGroup | undefined) {
     this.#environment = environment;
     this.#group = group;
-    this.#server = tls.createServer(serverOptions(environment.material()), (socket) => this.#secure(socket));
+    this.#server = tls.createServer(laneServerOptions(environment.identity()), (socket) =>
+      this.#secure(socket),
+    );
     this.#server.on('tlsClientError', (error, socket) => {
       const reason = error instanceof Error ? error.message : 'handshake failed';
       this.#refused(socket.remoteAddress, `TLS: ${reason.slice(0, 200)}`);
@@ -59,14 +55,8 @@ export class LaneAcceptor {
     this.#server.emit('connection', socket);
   }
 
-  update(material: TlsMaterial): void {
-    const {
-      requestCert: _r,
-      rejectUnauthorized: _u,
-      handshakeTimeout: _h,
-      ...context
-    } = serverOptions(material);
-    this.#server.setSecureContext(context);
+  update(identity: TlsIdentity): void {
+    this.#server.setSecureContext(laneServerOptions(identity));
   }
 
   /** Unproven lanes time out by themselves; proven ones are kept by their group. */
@@ -115,12 +105,12 @@ export class LaneAcceptor {
       return undefined;
     }
     // The certificate must be that of the very site the session belongs to: another site's is not enough.
-    if (tls.checkServerIdentity(group.peerName, socket.getPeerCertificate()) !== undefined) {
+    if (tunnelPeerName(socket, new Set([group.peerName])) === undefined) {
       this.#refuse(lane, 'hello-refused', `certificate is not of ${group.peerName}`);
       return undefined;
     }
-    const exporter = socket.exportKeyingMaterial(LANE_EXPORTER_LENGTH, LANE_EXPORTER_LABEL, Buffer.alloc(0));
-    if (!helloProven('dialer', hello, group.key, exporter, laneCrypto)) {
+    const exporter = laneExporter(socket);
+    if (!helloProven('dialer', hello, group.key, exporter, systemCrypto)) {
       this.#refuse(lane, 'hello-refused', 'no proof of the session key');
       return undefined;
     }
@@ -130,7 +120,7 @@ export class LaneAcceptor {
   #join(lane: Lane, group: LaneGroup, hello: ReceivedHello, exporter: Uint8Array): LaneGroup | undefined {
     const shard = this.#environment.shard;
     const answer = { shard, lane: hello.lane, session: hello.session };
-    lane.sendHello(FRAME_HELLO_ACK, writeHello('acceptor', answer, group.key, exporter, laneCrypto));
+    lane.sendHello(FRAME_HELLO_ACK, writeHello('acceptor', answer, group.key, exporter, systemCrypto));
     if (hello.shard !== shard) {
       // No refusal to speak of: the answer told the dialer our shard, and it comes again.
       lane.close('wrong-shard');

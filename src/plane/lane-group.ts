@@ -2,14 +2,9 @@ import tls from 'node:tls';
 import { fromHex } from '../bytes/text.ts';
 import type { Millis, Random } from '../machine/machine.ts';
 import type { LaneCounters, PlaneEvent } from '../media/plane-contract.ts';
-import {
-  helloProven,
-  LANE_EXPORTER_LABEL,
-  LANE_EXPORTER_LENGTH,
-  type ReceivedHello,
-  readHello,
-  writeHello,
-} from '../tunnel/lane-hello.ts';
+import { systemCrypto } from '../net/providers.ts';
+import type { TlsIdentity } from '../net/tls.ts';
+import { helloProven, type ReceivedHello, readHello, writeHello } from '../tunnel/lane-hello.ts';
 import { FewestOutstanding, FrameBacklog, type LanePolicy } from '../tunnel/lane-scheduler.ts';
 import {
   FLAG_DUPLICATE,
@@ -21,8 +16,7 @@ import {
 } from '../tunnel/media-frame.ts';
 import type { SessionCommand } from './engine.ts';
 import { type BufferPool, Lane } from './lane.ts';
-import { laneCrypto } from './lane-crypto.ts';
-import { clientOptions, type TlsMaterial } from './lane-tls.ts';
+import { laneClientOptions, laneExporter } from './lane-tls.ts';
 import type { FrameSink, SessionStreams } from './session-streams.ts';
 
 const CONNECT_TIMEOUT_MS = 3000;
@@ -36,7 +30,7 @@ export interface LaneEnvironment {
   readonly pool: BufferPool;
   readonly random: Random;
   readonly shard: number;
-  material(): TlsMaterial;
+  identity(): TlsIdentity;
   now(): Millis;
   emit(event: PlaneEvent): void;
   frame(streams: SessionStreams, frame: MediaFrame, now: Millis): void;
@@ -221,7 +215,7 @@ export class LaneGroup implements FrameSink {
     const dial = this.#command.dial;
     if (dial === undefined || this.#over) return;
     const socket = tls.connect(
-      clientOptions(this.#environment.material(), dial.remote, dial.serverName),
+      laneClientOptions(this.#environment.identity(), dial.remote, dial.serverName),
       () => this.#secure(slot, socket),
     );
     slot.upcoming = socket;
@@ -241,7 +235,7 @@ export class LaneGroup implements FrameSink {
   #secure(slot: DialSlot, socket: tls.TLSSocket): void {
     if (slot.upcoming !== socket) return;
     const shard = this.#command.dial!.shard;
-    const exporter = socket.exportKeyingMaterial(LANE_EXPORTER_LENGTH, LANE_EXPORTER_LABEL, NO_CONTEXT);
+    const exporter = laneExporter(socket);
     const timer = setTimeout(() => lane.close('hello-timeout'), HELLO_TIMEOUT_MS);
     let proven = false;
     const lane = new Lane(socket, {
@@ -261,7 +255,7 @@ export class LaneGroup implements FrameSink {
     });
     lane.number = slot.number;
     const hello = { shard, lane: slot.number, session: this.session };
-    lane.sendHello(FRAME_HELLO, writeHello('dialer', hello, this.key, exporter, laneCrypto));
+    lane.sendHello(FRAME_HELLO, writeHello('dialer', hello, this.key, exporter, systemCrypto));
   }
 
   #answered(
@@ -296,9 +290,6 @@ export class LaneGroup implements FrameSink {
 
   #proves(answer: ReceivedHello, number: number, exporter: Uint8Array): boolean {
     if (answer.session !== this.session || answer.lane !== number) return false;
-    return helloProven('acceptor', answer, this.key, exporter, laneCrypto);
+    return helloProven('acceptor', answer, this.key, exporter, systemCrypto);
   }
 }
-
-/** RFC 8446 7.5: no context and an empty one are the same in TLS 1.3. */
-const NO_CONTEXT = Buffer.alloc(0);

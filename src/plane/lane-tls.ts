@@ -1,38 +1,26 @@
-import { constants } from 'node:crypto';
-import type { ConnectionOptions, TlsOptions } from 'node:tls';
+import type { ConnectionOptions, TLSSocket, TlsOptions } from 'node:tls';
 import type { Address } from '../machine/address.ts';
+import { plainBytes } from '../net/providers.ts';
+import { type TlsIdentity, tunnelClientOptions, tunnelServerOptions } from '../net/tls.ts';
+import { LANE_EXPORTER_LABEL, LANE_EXPORTER_LENGTH } from '../tunnel/lane-hello.ts';
 
-/** PEM text, handed to the worker by main at start and on reload; never on disk here. */
-export interface TlsMaterial {
-  readonly certificate: string;
-  readonly key: string;
-  readonly ca: string;
-}
-
-/** AES-128-GCM first: the cheapest per packet where AES instructions exist. */
+/** The tunnel's TLS profile (net/tls.ts) with AES-128-GCM first: the cheapest per packet where AES instructions exist. */
 const CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
-const HANDSHAKE_MS = 5000;
 
-function common(material: TlsMaterial) {
-  return {
-    cert: material.certificate,
-    key: material.key,
-    ca: material.ca,
-    minVersion: 'TLSv1.3',
-    maxVersion: 'TLSv1.3',
-    ciphers: CIPHERS,
-    rejectUnauthorized: true,
-    // No session tickets on the tunnel: every lane proves its certificate anew.
-    secureOptions: constants.SSL_OP_NO_TICKET,
-  } as const;
+export function laneClientOptions(
+  identity: TlsIdentity,
+  remote: Address,
+  serverName: string,
+): ConnectionOptions {
+  const profile = tunnelClientOptions(identity, serverName);
+  return { ...profile, ciphers: CIPHERS, host: remote.ip, port: remote.port };
 }
 
-/** The name in the server's certificate is checked by tls.connect against `serverName`. */
-export function clientOptions(material: TlsMaterial, remote: Address, serverName: string): ConnectionOptions {
-  return { ...common(material), host: remote.ip, port: remote.port, servername: serverName };
+export function laneServerOptions(identity: TlsIdentity): TlsOptions {
+  return { ...tunnelServerOptions(identity), ciphers: CIPHERS };
 }
 
-/** The client's name is checked later, against the session its hello names. */
-export function serverOptions(material: TlsMaterial): TlsOptions {
-  return { ...common(material), requestCert: true, handshakeTimeout: HANDSHAKE_MS };
+/** The connection's secret that the lane hello is bound to. Its label keeps it apart from the signalling connection's. */
+export function laneExporter(socket: TLSSocket): Uint8Array {
+  return plainBytes(socket.exportKeyingMaterial(LANE_EXPORTER_LENGTH, LANE_EXPORTER_LABEL, Buffer.alloc(0)));
 }

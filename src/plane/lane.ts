@@ -1,5 +1,6 @@
 import type { TLSSocket } from 'node:tls';
 import type { Millis } from '../machine/machine.ts';
+import { watchExpiry } from '../net/tls.ts';
 import type { LaneView } from '../tunnel/lane-scheduler.ts';
 import {
   CONTROL_FRAME,
@@ -67,7 +68,7 @@ export class Lane implements LaneView {
   readonly #socket: TLSSocket;
   readonly #owner: LaneOwner;
   readonly #reader: FrameReader;
-  readonly #certificateEnds: number;
+  readonly #cancelExpiry: () => void;
   #buffer: Buffer;
   #at = 0;
   #sent = 0;
@@ -92,8 +93,7 @@ export class Lane implements LaneView {
     this.#ackedAt = now;
     this.#heardAt = now;
     this.#heartbeatAt = now + HEARTBEAT_MS;
-    const validTo = Date.parse(socket.getPeerCertificate().valid_to);
-    this.#certificateEnds = Number.isNaN(validTo) ? 0 : validTo;
+    this.#cancelExpiry = watchExpiry(socket, () => this.close('certificate'));
     this.#reader = new FrameReader(this.#handler());
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#data(chunk));
@@ -141,10 +141,6 @@ export class Lane implements LaneView {
     if (this.#ended) return;
     if (now - this.#heardAt > DEAD_MS) {
       this.close('silent');
-      return;
-    }
-    if (this.#certificateEnds > 0 && Date.now() > this.#certificateEnds) {
-      this.close('certificate');
       return;
     }
     if (!this.usable || now < this.#heartbeatAt) return;
@@ -258,6 +254,7 @@ export class Lane implements LaneView {
     this.#ended = true;
     this.usable = false;
     this.#reader.stop();
+    this.#cancelExpiry();
     this.#owner.ended(this, reason);
   }
 }

@@ -165,7 +165,7 @@ export class PacketPath {
     if (order === DUPLICATE) return (frame.flags & FLAG_DUPLICATE) !== 0 ? SECOND_COPY : REFUSED.sequence;
     if (!leg.sends) return REFUSED.direction;
     if (!format.bucket.has(1, now)) return REFUSED.frameRate;
-    format.bucket.take(1);
+    format.bucket.spend(1);
     if (order === JUMP) leg.frames.restart(frame.sequence);
     else leg.frames.commit(frame.sequence);
     leg.framesFromTunnel++;

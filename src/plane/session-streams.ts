@@ -1,6 +1,7 @@
 import type { Millis } from '../machine/machine.ts';
+import { TokenBucket } from '../machine/token-bucket.ts';
 import type { LaneCounters, SessionId, SessionLimits, StreamId } from '../media/plane-contract.ts';
-import { TokenBucket } from '../rtp/token-bucket.ts';
+import { copyBytes } from '../rtp/packet.ts';
 import { FrameAge } from '../tunnel/lane-scheduler.ts';
 import { type MediaFrame, mediaFrame } from '../tunnel/media-frame.ts';
 import type { StreamLeg } from './stream-leg.ts';
@@ -52,7 +53,7 @@ export class SessionStreams {
     this.limits = limits;
     const rate = limits.maxBytesPerSecond;
     // Half a second's worth of burst, at least one full frame.
-    this.bytes = new TokenBucket(rate, Math.max(1600, rate / 2), now);
+    this.bytes = new TokenBucket(Math.max(1600, rate / 2), rate, now);
   }
 
   /** A frame for no open leg: kept a moment, or dropped. */
@@ -75,7 +76,8 @@ export class SessionStreams {
       return;
     }
     const copy = Object.assign(mediaFrame(), frame);
-    copy.bytes = frame.bytes.slice(frame.start, frame.start + frame.length);
+    copy.bytes = new Uint8Array(frame.length);
+    copyBytes(frame.bytes, frame.start, frame.length, copy.bytes, 0);
     copy.start = 0;
     held.frames.push(copy);
   }

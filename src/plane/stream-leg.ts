@@ -1,4 +1,5 @@
 import type { Millis, Random } from '../machine/machine.ts';
+import { TokenBucket } from '../machine/token-bucket.ts';
 import type { PlaneFormat, StreamCounters, StreamLegConfig } from '../media/plane-contract.ts';
 import { estimateMos } from '../rtp/emodel.ts';
 import { Rebuilder, type RebuildState } from '../rtp/rebuild.ts';
@@ -8,7 +9,6 @@ import { SequenceWindow } from '../rtp/sequence-window.ts';
 import { SourceLock } from '../rtp/source-lock.ts';
 import { parseSource, type SourceWords, sameHost, sameSource, sourceAddress } from '../rtp/source-words.ts';
 import { EventSender } from '../rtp/telephone-event.ts';
-import { TokenBucket } from '../rtp/token-bucket.ts';
 import { RtcpReports } from './rtcp-reports.ts';
 import type { SessionStreams } from './session-streams.ts';
 import type { Destination, Udp } from './udp.ts';
@@ -217,7 +217,7 @@ export class StreamLeg {
       const bucket =
         kept?.rules.maxPacketsPerSecond === rate
           ? kept.bucket
-          : new TokenBucket(rate, Math.max(2, rate / 2), now);
+          : new TokenBucket(Math.max(2, rate / 2), rate, now);
       this.sendFormats[rules.format] = { rules, bucket };
     }
     this.aim();

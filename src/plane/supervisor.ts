@@ -2,8 +2,8 @@ import { type ChildProcess, fork } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { PlaneCommand, PlaneEvent, SessionId, StreamLegConfig } from '../media/plane-contract.ts';
+import type { TlsIdentity } from '../net/tls.ts';
 import type { LegSnapshot, SessionCommand } from './engine.ts';
-import type { TlsMaterial } from './lane-tls.ts';
 import type { LegState } from './stream-leg.ts';
 import type { ToMain, ToWorker } from './worker-messages.ts';
 
@@ -11,7 +11,7 @@ export interface PlaneOptions {
   /** 1..16; one shard each. */
   readonly workers: number;
   readonly implementation: 'auto' | 'koffi' | 'dgram';
-  readonly tls: TlsMaterial;
+  readonly tls: TlsIdentity;
 }
 
 const READY_MS = 10_000;
@@ -101,7 +101,7 @@ export class PlaneSupervisor {
   }
 
   /** New certificates after a reload: lanes are dialled anew before the old ones close. */
-  updateTls(tls: TlsMaterial): void {
+  updateTls(tls: TlsIdentity): void {
     if (this.#options !== undefined) this.#options = { ...this.#options, tls };
     for (const shard of this.#shards) post(shard, { type: 'tls', tls });
   }

@@ -1,6 +1,6 @@
 import type { PlaneCommand, PlaneEvent } from '../media/plane-contract.ts';
+import type { TlsIdentity } from '../net/tls.ts';
 import type { LegSnapshot } from './engine.ts';
-import type { TlsMaterial } from './lane-tls.ts';
 import type { LegState } from './stream-leg.ts';
 
 /** IPC between main and a worker. */
@@ -8,7 +8,7 @@ export interface WorkerStart {
   readonly type: 'start';
   readonly shard: number;
   readonly implementation: 'auto' | 'koffi' | 'dgram';
-  readonly tls: TlsMaterial;
+  readonly tls: TlsIdentity;
 }
 
 export type ToWorker =
@@ -16,7 +16,7 @@ export type ToWorker =
   | { readonly type: 'command'; readonly command: PlaneCommand; readonly resume?: LegState }
   /** Comes with a raw TCP socket. */
   | { readonly type: 'lane' }
-  | { readonly type: 'tls'; readonly tls: TlsMaterial }
+  | { readonly type: 'tls'; readonly tls: TlsIdentity }
   | { readonly type: 'stop' };
 
 export type ToMain =

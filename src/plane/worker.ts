@@ -2,16 +2,14 @@
  * A media plane worker: a child process of main. In: start, commands, raw lane sockets. Out: events in batches, and a
  * snapshot every second so that a successor goes on where this one ends. supervisor.ts is the other side.
  */
-import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { performance } from 'node:perf_hooks';
-import type { Random } from '../machine/machine.ts';
 import type { PlaneEvent } from '../media/plane-contract.ts';
+import { monotonicNow, systemRandom, wallNow } from '../net/providers.ts';
+import type { TlsIdentity } from '../net/tls.ts';
 import { Engine } from './engine.ts';
 import { BufferPool } from './lane.ts';
 import { LaneAcceptor } from './lane-acceptor.ts';
 import { type LaneEnvironment, LaneGroup } from './lane-group.ts';
-import type { TlsMaterial } from './lane-tls.ts';
 import type { Udp, UdpReceiver } from './udp.ts';
 import { DgramUdp } from './udp-dgram.ts';
 import { loadKoffiUdp } from './udp-koffi.ts';
@@ -23,42 +21,37 @@ const SLOW_TICK_MS = 10;
 const KEEP_MS = 250;
 const SNAPSHOT_MS = 1000;
 
-const random: Random = {
-  bytes: (length) => randomBytes(length),
-  uint32: () => randomBytes(4).readUInt32BE(0),
-};
-
 class Worker {
   readonly #shard: number;
   readonly #engine: Engine;
   readonly #groups = new Map<string, LaneGroup>();
   readonly #acceptor: LaneAcceptor;
-  #material: TlsMaterial;
+  #identity: TlsIdentity;
   #udp!: Udp;
   /** Read once per poll, datagram batch or chunk: a packet does not ask the system for the time. */
-  #now = performance.now();
+  #now = monotonicNow();
   #events: PlaneEvent[] = [];
   #poller: NodeJS.Timeout | undefined;
   #flushPlanned = false;
 
   constructor(start: WorkerStart) {
     this.#shard = start.shard;
-    this.#material = start.tls;
+    this.#identity = start.tls;
     const environment: LaneEnvironment = {
       pool: new BufferPool(),
-      random,
+      random: systemRandom,
       shard: start.shard,
-      material: () => this.#material,
+      identity: () => this.#identity,
       now: () => this.#refresh(),
       emit: (event) => this.#emit(event),
       frame: (streams, frame, now) => this.#engine.frame(streams, frame, now),
       dirty: () => this.#planFlush(),
     };
     this.#engine = new Engine({
-      random,
+      random: systemRandom,
       emit: (event) => this.#emit(event),
       now: () => this.#now,
-      wall: () => Date.now(),
+      wall: wallNow,
       lanes: (command, streams) => {
         const group = new LaneGroup(command, streams, environment);
         this.#groups.set(command.session, group);
@@ -95,7 +88,7 @@ class Worker {
         if (socket !== undefined) this.#acceptor.accept(socket);
         break;
       case 'tls':
-        this.#material = message.tls;
+        this.#identity = message.tls;
         this.#acceptor.update(message.tls);
         for (const group of this.#groups.values()) group.renew();
         break;
@@ -119,7 +112,7 @@ class Worker {
   }
 
   #refresh(): number {
-    this.#now = performance.now();
+    this.#now = monotonicNow();
     return this.#now;
   }
 

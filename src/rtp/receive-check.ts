@@ -1,5 +1,6 @@
 import { distance32 } from '../bytes/sequence.ts';
 import type { Millis } from '../machine/machine.ts';
+import { TokenBucket } from '../machine/token-bucket.ts';
 import { packetFields, parsePacket } from './packet.ts';
 import { Reception } from './reception.ts';
 import { ACCEPTED, REFUSED } from './refusal.ts';
@@ -7,7 +8,6 @@ import { DUPLICATE, IN_ORDER, JUMP, SequenceWindow } from './sequence-window.ts'
 import { SOURCE_CANDIDATE, SOURCE_REFUSED, type SourceLock } from './source-lock.ts';
 import type { SourceWords } from './source-words.ts';
 import { checkEvent } from './telephone-event.ts';
-import { TokenBucket } from './token-bucket.ts';
 
 /** What one payload type may carry. */
 export interface ReceiveFormat {
@@ -112,7 +112,7 @@ export class ReceiveCheck {
         const rate = f.maxPacketsPerSecond;
         const kept = old.find((s) => s.rules.format === f.format && s.rules.maxPacketsPerSecond === rate);
         // A burst of half a second's worth, never less than two packets.
-        return { rules: f, bucket: kept?.bucket ?? new TokenBucket(rate, Math.max(2, rate / 2), now) };
+        return { rules: f, bucket: kept?.bucket ?? new TokenBucket(Math.max(2, rate / 2), rate, now) };
       });
     this.#slots.forEach((slot, i) => {
       this.#slotOf[slot.rules.payloadType] = i;
@@ -202,7 +202,7 @@ export class ReceiveCheck {
 
   #commit(slot: Slot, now: Millis): void {
     const packet = this.packet;
-    slot.bucket.take(1);
+    slot.bucket.spend(1);
     const adopted = packet.ssrc !== this.#ssrc;
     if (adopted) this.#adopt(slot.rules.clockRate, now);
     else if (this.window.classify(packet.sequence) === JUMP) this.window.restart(packet.sequence);

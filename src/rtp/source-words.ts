@@ -1,4 +1,6 @@
+import { formatIp, parseIp } from '../bytes/ip.ts';
 import type { Address } from '../machine/address.ts';
+import { readU32, writeU32 } from './packet.ts';
 
 /**
  * A datagram's source as five integers, so that comparing two costs no allocation. IPv4 is kept IPv4-mapped
@@ -36,78 +38,33 @@ export function sameSource(x: SourceWords, y: SourceWords): boolean {
 
 /** Undefined where `address.ip` is no IPv4 or IPv6 address. */
 export function parseSource(address: Address): SourceWords | undefined {
-  const out = sourceWords();
-  out.port = address.port;
-  return (address.ip.includes(':') ? parseV6(address.ip, out) : parseV4(address.ip, out)) ? out : undefined;
-}
-
-function parseV4(text: string, out: SourceWords): boolean {
-  const parts = text.split('.');
-  if (parts.length !== 4) return false;
-  let word = 0;
-  for (const part of parts) {
-    if (!/^\d{1,3}$/.test(part) || Number(part) > 255) return false;
-    word = (word << 8) | Number(part);
-  }
-  out.a = 0;
-  out.b = 0;
-  out.c = MAPPED;
-  out.d = word;
-  return true;
-}
-
-function parseV6(text: string, out: SourceWords): boolean {
-  let address = text;
-  const dotted = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text);
-  if (dotted) {
-    if (!parseV4(dotted[2]!, out)) return false;
-    address = `${dotted[1]}${(out.d >>> 16).toString(16)}:${(out.d & 0xffff).toString(16)}`;
-  }
-  const halves = address.split('::');
-  if (halves.length > 2) return false;
-  const head = halves[0] === '' ? [] : halves[0]!.split(':');
-  const tail = halves[1] === undefined || halves[1] === '' ? [] : halves[1].split(':');
-  const missing = 8 - head.length - tail.length;
-  if (halves.length === 2 ? missing < 1 : missing !== 0) return false;
-  const groups = [...head, ...new Array<string>(missing).fill('0'), ...tail];
-  if (groups.some((g) => !/^[0-9a-fA-F]{1,4}$/.test(g))) return false;
-  const n = groups.map((g) => Number.parseInt(g, 16));
-  out.a = (n[0]! << 16) | n[1]!;
-  out.b = (n[2]! << 16) | n[3]!;
-  out.c = (n[4]! << 16) | n[5]!;
-  out.d = (n[6]! << 16) | n[7]!;
-  return true;
+  const octets = parseIp(address.ip);
+  if (octets === undefined) return undefined;
+  const at = octets.length - 4;
+  const d = readU32(octets, at) | 0;
+  if (octets.length === 4) return { a: 0, b: 0, c: MAPPED, d, port: address.port };
+  return {
+    a: readU32(octets, 0) | 0,
+    b: readU32(octets, 4) | 0,
+    c: readU32(octets, 8) | 0,
+    d,
+    port: address.port,
+  };
 }
 
 export function isV4(source: SourceWords): boolean {
   return source.a === 0 && source.b === 0 && source.c === MAPPED;
 }
 
-/** Canonical text (RFC 5952) of a source. */
+/** The address of a source, in canonical text (RFC 5952). */
 export function sourceAddress(source: SourceWords): Address {
-  if (isV4(source)) {
-    const d = source.d;
-    return { ip: `${d >>> 24}.${(d >>> 16) & 255}.${(d >>> 8) & 255}.${d & 255}`, port: source.port };
-  }
-  const groups: number[] = [];
-  for (const w of [source.a, source.b, source.c, source.d]) groups.push(w >>> 16, w & 0xffff);
-  return { ip: compress(groups), port: source.port };
-}
-
-function compress(groups: readonly number[]): string {
-  let best = 0;
-  let bestLength = 1; // RFC 5952 4.2.2: a single zero group is not shortened
-  for (let i = 0; i < 8; i++) {
-    let n = 0;
-    while (i + n < 8 && groups[i + n] === 0) n++;
-    if (n > bestLength) {
-      best = i;
-      bestLength = n;
-    }
-  }
-  const hex = groups.map((g) => g.toString(16));
-  if (bestLength < 2) return hex.join(':');
-  return `${hex.slice(0, best).join(':')}::${hex.slice(best + bestLength).join(':')}`;
+  const v4 = isV4(source);
+  const octets = new Uint8Array(v4 ? 4 : 16);
+  const words = v4 ? [source.d] : [source.a, source.b, source.c, source.d];
+  words.forEach((word, i) => {
+    writeU32(octets, 4 * i, word);
+  });
+  return { ip: formatIp(octets), port: source.port };
 }
 
 /** Addresses that a far end behind a NAT would name as its own: RFC 1918, RFC 6598, RFC 4193, link-local. */
