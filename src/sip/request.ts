@@ -51,7 +51,7 @@ export class ClientRequest {
   readonly #credentials: Credentials;
   #targets: readonly Target[] = [];
   #callOff: (() => void) | undefined;
-  #sequence: number;
+  #sequence = 0;
   #given = false;
   #done = false;
   #ringing = false;
@@ -65,13 +65,13 @@ export class ClientRequest {
   constructor(stack: Stack, spec: RequestSpec) {
     this.#stack = stack;
     this.#spec = spec;
-    this.#sequence = spec.nextSequence();
     this.#credentials = new Credentials(stack.core, spec.peer?.credentials);
   }
 
   /** Apart from the constructor, as it may fail at once and the user wants the object first. */
   start(): void {
     const { to } = this.#spec;
+    this.#sequence = this.#spec.nextSequence();
     if ('host' in to) {
       this.#callOff = this.#stack.resolver.resolve(to, (targets) => this.#resolved(targets));
     } else this.#resolved(to);
