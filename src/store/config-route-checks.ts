@@ -20,10 +20,10 @@ export function checkRoutes(config: GatewayConfig, findings: Findings): void {
         'sends a call back where it came from; route it to a peer or refuse it',
       );
     }
-    if (route.to === 'registered' && config.role === 'relay') {
+    if (route.to === 'registered' && !config.peers.some((peer) => peer.authenticate === 'digest')) {
       findings.error(
         [...path, 'to'],
-        'remote users are registered at the termination gateway; write "tunnel" here and "registered" there',
+        'nobody can register here: no peer has "authenticate: digest"; add that, or route elsewhere',
       );
     }
     const cause = /^refuse:(\d+)$/.exec(route.to)?.[1];
