@@ -1,14 +1,16 @@
 /** The lab's own instruments on real traffic, without the gateways: peers call each other directly, the filter filters, captures see. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { canaries, pick, REQUEST_PLACES, RESPONSE_PLACES } from './canary.ts';
 import { Capture, describe, findAddresses, findTexts, haystacks } from './capture.ts';
 import { proveFirewall } from './firewall-proof.ts';
 import { labTest, useLab } from './lab.ts';
 import type { Asterisk } from './peers/asterisk.ts';
 import { hostPort } from './peers/sipp.ts';
 import { probe } from './probe.ts';
-import { sleep } from './run.ts';
+import { sleep, until } from './run.ts';
 import { listen } from './tone.ts';
-import { host, placeholderFilter, replaceFilter } from './topology.ts';
+import { host, placeholderFilter, replaceFilter, spawnInside } from './topology.ts';
 import { readWav } from './wav.ts';
 
 let pbx: Asterisk;
@@ -220,3 +222,76 @@ labTest(
     assert.deepEqual(none, [], describe(none));
   },
 );
+
+labTest(
+  holder,
+  'canaries: a call between two SIPp shows every planted value of both on the wire',
+  async (lab) => {
+    const outside = canaries('o');
+    const inside = canaries('i');
+    const capture = await Capture.start('internet', lab.place('canaries'));
+    const to = hostPort(host.gw2.v4, 5060);
+    for (const scenario of ['uas-canary', 'uas-canary-refuse']) {
+      const callee = lab.sipp({ place: 'dmz', scenario, ip: host.gw2.v4, port: 5060, values: inside });
+      await sleep(400);
+      const callId = `${outside.CALLID}-%u-%p@%s`;
+      const caller = lab.sipp({
+        place: 'internet',
+        scenario: 'uac-canary',
+        ip: host.caller.v4,
+        port: 5070,
+        to,
+        number: '600',
+        values: outside,
+        callId,
+      });
+      const [called, calling] = await Promise.all([callee.result(), caller.result()]);
+      assert.ok(called.ok, called.why);
+      assert.equal(calling.ok, scenario === 'uas-canary', calling.why);
+    }
+    await capture.stop();
+    const planted = [...pick(outside, REQUEST_PLACES), ...pick(inside, RESPONSE_PLACES)];
+    const seen = new Set(findTexts(haystacks(capture.file), planted).map((f) => f.needle));
+    assert.deepEqual(
+      planted.filter((value) => !seen.has(value)),
+      [],
+    );
+  },
+);
+
+labTest(holder, 'captures: SIP over TLS of a phone is read with the key log of its peer', async (lab) => {
+  const capture = await Capture.start('internet', lab.place('tls-capture'));
+  const keyLog = join(lab.place('tls-capture'), 'keys.log');
+  const { folder } = pbx;
+  const script = `
+    import { createServer } from 'node:tls'; import { readFileSync } from 'node:fs';
+    createServer({ key: readFileSync('${folder}/etc/tls.key'), cert: readFileSync('${folder}/etc/tls.crt') }, (s) => s.on('data', () => s.write('SIP/2.0 404 cnrytls-answer\\r\\n\\r\\n')))
+      .listen(5061, '${host.gw2.v4}', () => console.log('ready'));`;
+  const server = spawnInside('dmz', 'tls', process.execPath, [
+    `--tls-keylog=${keyLog}`,
+    '--input-type=module',
+    '-e',
+    script,
+  ]);
+  await until('the TLS server', 5000, () => server.output.includes('ready'));
+  const phone = await lab.baresip({
+    place: 'internet',
+    name: 'tls',
+    ip: host.phone.v4,
+    transport: 'tls',
+    tone: 500,
+  });
+  phone.dial('608608', hostPort(host.gw2.v4, 5061));
+  await sleep(1500);
+  await phone.stop();
+  await Promise.all([capture.stop(), server.stop()]);
+  assert.equal(
+    findTexts(haystacks(capture.file), ['608608', 'cnrytls-answer']).length,
+    0,
+    'not readable without the keys',
+  );
+  const read = new Set(
+    findTexts(haystacks(capture.file, keyLog), ['608608', 'cnrytls-answer']).map((f) => f.needle),
+  );
+  assert.deepEqual([...read].sort(), ['608608', 'cnrytls-answer']);
+});

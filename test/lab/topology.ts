@@ -1,18 +1,18 @@
 /**
- * The lab's network: four namespaces in a row and a packet filter.
+ * The lab's network: five namespaces in a row, two packet filters.
  *
- *   vsgw-internet ──── vsgw-dmz ──── vsgw-firewall ──── vsgw-intranet
- *   198.51.100.0/24    203.0.113.0/24      10.20.30.0/24 (and IPv6 on each link)
- *   phones, SIPp       GW2            nftables         GW1, Asterisk, SIPp
+ *   vsgw-internet ──── vsgw-outer ──── vsgw-dmz ──── vsgw-firewall ──── vsgw-intranet
+ *     198.51.100.0/24    192.0.2.0/24     203.0.113.0/24    10.20.30.0/24     (and IPv6 on each link)
+ *   phones, SIPp       outer rules      GW2          inner rule         GW1, Asterisk, SIPp
  *
- * The Internet knows 198.51.100.0/24 only; the DMZ host does not forward; the firewall forwards what its rule permits;
- * the intranet's only way out is GW1's one host route to GW2. GW1 and the PBX share a namespace: their traffic is on
- * its loopback, and nothing but their own addresses tells them apart, so the filter's source address is tested too.
+ * The Internet knows a route to GW2's outer address only; the DMZ host does not forward; the two firewalls forward what
+ * their rules permit; the intranet's only route out is the one to GW2's inner address. GW1 and the PBX share a
+ * namespace: their traffic is on its loopback, and only the address tells them apart, so the filter's source is tested too.
  */
 import { Background, run, succeeds } from './run.ts';
 
-export type Place = 'internet' | 'dmz' | 'firewall' | 'intranet';
-export const PLACES: readonly Place[] = ['internet', 'dmz', 'firewall', 'intranet'];
+export type Place = 'internet' | 'outer' | 'dmz' | 'firewall' | 'intranet';
+export const PLACES: readonly Place[] = ['internet', 'outer', 'dmz', 'firewall', 'intranet'];
 
 export function namespace(place: Place): string {
   return `vsgw-${place}`;
@@ -20,7 +20,9 @@ export function namespace(place: Place): string {
 
 /** Hosts by name, IPv4 and IPv6. */
 export const host = {
-  gw2: { v4: '198.51.100.2', v6: '2001:db8:64::2' },
+  outerInternet: { v4: '198.51.100.1', v6: '2001:db8:64::1' },
+  outerDmz: { v4: '192.0.2.1', v6: '2001:db8:d::1' },
+  gw2: { v4: '192.0.2.2', v6: '2001:db8:d::2' },
   phone: { v4: '198.51.100.10', v6: '2001:db8:64::10' },
   caller: { v4: '198.51.100.11', v6: '2001:db8:64::11' },
   callee: { v4: '198.51.100.12', v6: '2001:db8:64::12' },
@@ -41,7 +43,8 @@ export type Family = 'v4' | 'v6';
 
 /** Every link of the lab as a namespace and the interface to listen on. */
 export const link = {
-  internet: { place: 'internet', device: 'to-dmz' },
+  internet: { place: 'internet', device: 'to-outer' },
+  dmzOuter: { place: 'dmz', device: 'to-outer' },
   dmzInner: { place: 'dmz', device: 'to-firewall' },
   firewallDmz: { place: 'firewall', device: 'to-dmz' },
   firewallIntranet: { place: 'firewall', device: 'to-intranet' },
@@ -54,8 +57,10 @@ const PLACEMENT: readonly {
   readonly device: string;
   readonly hosts: readonly HostName[];
 }[] = [
-  { place: 'internet', device: 'to-dmz', hosts: ['phone', 'caller', 'callee', 'digest', 'stranger'] },
-  { place: 'dmz', device: 'to-internet', hosts: ['gw2'] },
+  { place: 'internet', device: 'to-outer', hosts: ['phone', 'caller', 'callee', 'digest', 'stranger'] },
+  { place: 'outer', device: 'to-internet', hosts: ['outerInternet'] },
+  { place: 'outer', device: 'to-dmz', hosts: ['outerDmz'] },
+  { place: 'dmz', device: 'to-outer', hosts: ['gw2'] },
   { place: 'dmz', device: 'to-firewall', hosts: ['gw2Inner', 'dmzOther'] },
   { place: 'firewall', device: 'to-dmz', hosts: ['firewallDmz'] },
   { place: 'firewall', device: 'to-intranet', hosts: ['firewallIntranet'] },
@@ -83,12 +88,12 @@ export function spawnInside(
   return new Background(name, ip, all, options);
 }
 
-/** Builds the network; what a crashed run left behind is removed first. The firewall drops everything until `replaceFilter`. */
+/** Builds the network; what a crashed run left behind is removed first. The inner firewall drops everything until `replaceFilter`, the outer one lets all pass. */
 export function build(): void {
   remove();
   for (const place of PLACES) {
     run('ip', ['netns', 'add', namespace(place)]);
-    const forward = place === 'firewall' ? '1' : '0';
+    const forward = place === 'firewall' || place === 'outer' ? '1' : '0';
     runInside(place, 'sysctl', [
       '-qw',
       `net.ipv4.ip_forward=${forward}`,
@@ -100,10 +105,15 @@ export function build(): void {
     ]);
     runInside(place, 'ip', ['link', 'set', 'lo', 'up']);
   }
-  connect('internet', 'to-dmz', 'dmz', 'to-internet');
+  connect('internet', 'to-outer', 'outer', 'to-internet');
+  connect('outer', 'to-dmz', 'dmz', 'to-outer');
   connect('dmz', 'to-firewall', 'firewall', 'to-dmz');
   connect('firewall', 'to-intranet', 'intranet', 'to-firewall');
   for (const { place, device, hosts } of PLACEMENT) address(place, device, hosts);
+  route('internet', '192.0.2.0/24', host.outerInternet.v4, host.phone.v4);
+  route('internet', '2001:db8:d::/64', host.outerInternet.v6, host.phone.v6);
+  route('dmz', '198.51.100.0/24', host.outerDmz.v4, host.gw2.v4);
+  route('dmz', '2001:db8:64::/64', host.outerDmz.v6, host.gw2.v6);
   route('dmz', '10.20.30.0/24', host.firewallDmz.v4, host.gw2Inner.v4);
   route('dmz', 'fd20:30::/64', host.firewallDmz.v6, host.gw2Inner.v6);
   route('intranet', '203.0.113.0/24', host.firewallIntranet.v4, host.gw1.v4);
@@ -167,14 +177,14 @@ export function remove(): void {
   }
 }
 
-/** Loads rules, as nft reads them, beside those that the firewall has. */
+/** Loads rules, as nft reads them, beside those that the inner firewall has. */
 function filter(rules: string): void {
   runInside('firewall', 'nft', ['-f', '-'], rules);
 }
 
-/** Replaces all rules of the firewall, by what `voip-sgw firewall` printed for instance. */
-export function replaceFilter(rules: string): void {
-  filter(`flush ruleset\n${rules}`);
+/** Replaces all rules of a firewall, by what `voip-sgw firewall` printed for instance. */
+export function replaceFilter(rules: string, place: 'firewall' | 'outer' = 'firewall'): void {
+  runInside(place, 'nft', ['-f', '-'], `flush ruleset\n${rules}`);
 }
 
 /** The rule in the form the product prints: one permit for new connections, and what belongs to them. Used until, and beside, it. */

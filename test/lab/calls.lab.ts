@@ -1,0 +1,248 @@
+/** Calls both ways with sound, over each transport and family of the Internet side, to PBXs of both families. */
+import assert from 'node:assert/strict';
+import { full, type Lab, labTest, useLab } from './lab.ts';
+import { account, inward, outward, Pair } from './pair.ts';
+import type { Asterisk } from './peers/asterisk.ts';
+import type { Baresip, Transport } from './peers/baresip.ts';
+import { hostPort } from './peers/sipp.ts';
+import { sleep, until } from './run.ts';
+import { listen, type ToneReport } from './tone.ts';
+import { type Family, host } from './topology.ts';
+import { readWav } from './wav.ts';
+
+const PHONE_TONE = 500;
+const TONES = { pbx4: 440, pbx6: 620 } as const;
+const SECONDS = 3;
+
+let pair: Pair;
+const pbx: Partial<Record<'pbx4' | 'pbx6', Asterisk>> = {};
+const holder = useLab('calls', async (lab) => {
+  for (const [name, family] of [
+    ['pbx4', 'v4'],
+    ['pbx6', 'v6'],
+  ] as const) {
+    pbx[name] = await lab.asterisk({
+      place: 'intranet',
+      name,
+      ip: host.pbx[family],
+      trunk: hostPort(host.gw1[family], 5060),
+      tone: TONES[name],
+    });
+  }
+  pair = await Pair.start(lab);
+});
+
+function phone(
+  lab: Lab,
+  family: Family,
+  transport: Transport,
+  answer: 'auto' | 'manual' = 'auto',
+): Promise<Baresip> {
+  return lab.baresip({
+    place: 'internet',
+    name: `phone-${family}-${transport}-${answer}`,
+    ip: host.phone[family],
+    transport,
+    tone: PHONE_TONE,
+    answer,
+  });
+}
+
+/** GW2 as the phone dials it. */
+function gateway(family: Family, transport: Transport): string {
+  return hostPort(host.gw2[family], transport === 'tls' ? 5061 : 5060);
+}
+
+/** The sound that was sent, most of the call, no hole, nothing else. */
+function assertTone(who: string, report: ToneReport, seconds: number): void {
+  const what = `${who}: ${JSON.stringify(report)}`;
+  assert.ok(report.toneSeconds >= seconds * 0.8, what);
+  assert.ok(report.share > 0.9, what);
+  assert.ok(report.otherSeconds < 0.2, what);
+  const missing = report.gaps.reduce((sum, [from, to]) => sum + to - from, 0);
+  assert.ok(missing < 0.2, what);
+}
+
+async function newRecording(asterisk: Asterisk, before: number): Promise<string> {
+  return until('a recording of the PBX', 4000, () => asterisk.recordings()[before]);
+}
+
+const cases: readonly {
+  readonly family: Family;
+  readonly transport: Transport;
+  readonly to: 'pbx4' | 'pbx6';
+  readonly only?: 'full';
+}[] = [
+  { family: 'v4', transport: 'udp', to: 'pbx4' },
+  { family: 'v4', transport: 'tcp', to: 'pbx4' },
+  { family: 'v4', transport: 'tls', to: 'pbx4' },
+  { family: 'v4', transport: 'udp', to: 'pbx6' },
+  { family: 'v6', transport: 'udp', to: 'pbx4' },
+  { family: 'v6', transport: 'tcp', to: 'pbx6' },
+  { family: 'v6', transport: 'tls', to: 'pbx6', only: 'full' },
+  { family: 'v4', transport: 'tls', to: 'pbx6', only: 'full' },
+  { family: 'v6', transport: 'tcp', to: 'pbx4', only: 'full' },
+];
+
+for (const { family, transport, to, only } of cases) {
+  const skip = only === 'full' && !full;
+  labTest(
+    holder,
+    `phone over ${transport} IP${family} calls ${to}: each hears the other's tone`,
+    async (lab) => {
+      const caller = await phone(lab, family, transport, 'manual');
+      const before = pbx[to]!.recordings().length;
+      await caller.call(`${inward[to]}608`, gateway(family, transport));
+      await sleep(SECONDS * 1000);
+      assert.equal((await pair.calls('termination')).length, 1);
+      await caller.hangup();
+      await pair.idle();
+      assertTone('phone', listen(readWav(caller.recording()), TONES[to]), SECONDS);
+      assertTone('PBX', listen(readWav(await newRecording(pbx[to]!, before)), PHONE_TONE), SECONDS);
+      await caller.stop();
+    },
+    { skip },
+  );
+}
+
+const outwardCases: readonly {
+  readonly family: Family;
+  readonly transport: Transport;
+  readonly number: string;
+  readonly from: 'pbx4' | 'pbx6';
+  readonly only?: 'full';
+}[] = [
+  { family: 'v4', transport: 'udp', number: outward.phone, from: 'pbx4' },
+  { family: 'v4', transport: 'tcp', number: outward.phoneTcp, from: 'pbx4' },
+  { family: 'v6', transport: 'udp', number: outward.phone6, from: 'pbx4' },
+  { family: 'v4', transport: 'udp', number: outward.phone, from: 'pbx6' },
+  { family: 'v6', transport: 'tcp', number: outward.phone6Tcp, from: 'pbx6', only: 'full' },
+];
+
+for (const { family, transport, number, from, only } of outwardCases) {
+  const skip = only === 'full' && !full;
+  labTest(
+    holder,
+    `${from} calls the phone over ${transport} IP${family}: each hears the other's tone`,
+    async (lab) => {
+      const callee = await phone(lab, family, transport);
+      const before = pbx[from]!.recordings().length;
+      callee.mark();
+      pbx[from]!.call(number, 'tone');
+      await callee.established();
+      await sleep(SECONDS * 1000);
+      pbx[from]!.hangupAll();
+      await pair.idle();
+      assertTone('phone', listen(readWav(callee.recording()), TONES[from]), SECONDS);
+      assertTone('PBX', listen(readWav(await newRecording(pbx[from]!, before)), PHONE_TONE), SECONDS);
+      await callee.stop();
+    },
+    { skip },
+  );
+}
+
+labTest(holder, 'echo: the phone hears its own tone, through both gateways and back', async (lab) => {
+  const caller = await phone(lab, 'v4', 'udp', 'manual');
+  await caller.call(`${inward.pbx4}600`, gateway('v4', 'udp'));
+  await sleep(SECONDS * 1000);
+  await caller.hangup();
+  await pair.idle();
+  assertTone('phone', listen(readWav(caller.recording()), PHONE_TONE), SECONDS - 0.4);
+  await caller.stop();
+});
+
+labTest(holder, 'early media: the tone before the answer is heard', async (lab) => {
+  const caller = await phone(lab, 'v4', 'udp', 'manual');
+  caller.dial(`${inward.pbx4}610`, gateway('v4', 'udp'));
+  await sleep(2500); // answered after 3 s
+  await caller.hangup();
+  await pair.idle();
+  const report = listen(readWav(caller.recording()), TONES.pbx4);
+  assert.ok(report.toneSeconds > 1.5, JSON.stringify(report));
+  await caller.stop();
+});
+
+labTest(holder, 'DTMF of the phone (RFC 4733) arrives at the PBX', async (lab) => {
+  const caller = await phone(lab, 'v4', 'udp', 'manual');
+  const before = pbx.pbx4!.log('dtmf.txt');
+  await caller.call(`${inward.pbx4}605`, gateway('v4', 'udp'));
+  await sleep(500);
+  await caller.dtmf('159#');
+  const digits = await until('digits at the PBX', 6000, () => {
+    const now = pbx.pbx4!.log('dtmf.txt');
+    return now.length > before.length ? now.slice(before.length) : undefined;
+  });
+  assert.equal(digits.trim(), '159;');
+  await pair.idle();
+  await caller.stop();
+});
+
+labTest(
+  holder,
+  'hold and resume by the phone: no sound of the phone at the PBX while held, sound again after',
+  async (lab) => {
+    const caller = await phone(lab, 'v4', 'udp', 'manual');
+    const before = pbx.pbx4!.recordings().length;
+    await caller.call(`${inward.pbx4}608`, gateway('v4', 'udp'));
+    await sleep(1500);
+    caller.hold();
+    await sleep(2000);
+    caller.resume();
+    await sleep(1500);
+    await caller.hangup();
+    await pair.idle();
+    const heard = listen(readWav(await newRecording(pbx.pbx4!, before)), PHONE_TONE);
+    const what = JSON.stringify(heard);
+    assert.ok(heard.toneSeconds > 2.2, what);
+    await caller.stop();
+  },
+);
+
+labTest(holder, 'a remote user registers, is called by the PBX, and calls it', async (lab) => {
+  const user = await lab.baresip({
+    place: 'internet',
+    name: 'remote',
+    ip: host.digest.v4,
+    tone: PHONE_TONE,
+    answer: 'auto',
+    user: account.username,
+    password: account.password,
+    registrar: host.gw2.v4,
+  });
+  await user.heard(/200 OK|registered/i, 8000);
+  assert.equal((await pair.status('termination')).registrations, 1);
+  user.mark();
+  pbx.pbx4!.call(outward.registered, 'tone');
+  await user.established();
+  await sleep(SECONDS * 1000);
+  pbx.pbx4!.hangupAll();
+  await pair.idle();
+  assertTone('remote user', listen(readWav(user.recording()), TONES.pbx4), SECONDS);
+  await user.call(`${inward.pbx4}608`, hostPort(host.gw2.v4, 5060));
+  await sleep(1500);
+  await user.hangup();
+  await pair.idle();
+  await user.stop();
+});
+
+labTest(holder, 'the command line shows the live call on both gateways, and its ladder', async (lab) => {
+  const caller = await phone(lab, 'v4', 'udp', 'manual');
+  await caller.call(`${inward.pbx4}600`, gateway('v4', 'udp'));
+  for (const role of ['termination', 'relay'] as const) {
+    const list = JSON.parse(pair.command('calls', '--config', pair.config(role), '--json')) as {
+      call: string;
+    }[];
+    assert.equal(list.length, 1, role);
+    const trace = pair.command('trace', list[0]!.call, '--config', pair.config(role));
+    assert.match(trace, /INVITE/, role);
+    assert.match(trace, /connect/i, role);
+  }
+  await caller.hangup();
+  await pair.idle();
+  await caller.stop();
+});
+
+labTest(holder, 'SIGTERM ends both gateways by themselves, with exit code 0', async () => {
+  const codes = await pair.stop();
+  assert.deepEqual(codes, { termination: 0, relay: 0 });
+});
