@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { type Lab, labTest, useLab } from './lab.ts';
-import { children, inward, Pair, type Role } from './pair.ts';
+import { children } from './operator.ts';
+import { inward, Pair, type Role } from './pair.ts';
 import type { Asterisk } from './peers/asterisk.ts';
 import type { Baresip } from './peers/baresip.ts';
 import { hostPort } from './peers/sipp.ts';

@@ -2,40 +2,16 @@
  * The two gateways as real processes in their namespaces: `voip-sgw init`, the lab's peers and routes written into its
  * configurations, the rules that `voip-sgw firewall` prints loaded into both firewalls, and the gateways started.
  */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { type Lab, tail } from './lab.ts';
+import { ask, type CallLine, children, type Status } from './operator.ts';
 import { hostPort } from './peers/sipp.ts';
 import { type Background, root, run, until } from './run.ts';
 import { type Family, host, type Place, replaceFilter, spawnInside } from './topology.ts';
 
 export type Role = 'termination' | 'relay';
-
-/** What the lab reads of `status`; see src/gateway/contract.ts. */
-export interface Status {
-  readonly name: string;
-  readonly calls: number;
-  readonly tunnels: readonly {
-    readonly site: string;
-    readonly state: string;
-    readonly lanes: number;
-    readonly session: string;
-  }[];
-  readonly peers: readonly { readonly name: string; readonly state: string }[];
-  readonly shards: readonly { readonly shard: number; readonly implementation: string }[];
-  readonly registrations: number;
-  readonly counters: Readonly<Record<string, Readonly<Record<string, number>>>>;
-  readonly foreignNames: Readonly<Record<string, number>>;
-}
-
-export interface CallLine {
-  readonly call: string;
-  readonly state: string;
-  readonly caller: string;
-  readonly callee: string;
-}
 
 export interface PairOptions {
   /** Family of the tunnel's addresses; v4 by default. */
@@ -209,37 +185,6 @@ export class Pair {
   get lab(): Lab {
     return this.#lab;
   }
-}
-
-/** All descendants. */
-export function children(pid: number): number[] {
-  const file = `/proc/${pid}/task`;
-  if (!existsSync(file)) return [];
-  return readdirSync(file).flatMap((task) => {
-    const list = join(file, task, 'children');
-    const direct = existsSync(list) ? readFileSync(list, 'utf8').split(' ').filter(Boolean).map(Number) : [];
-    return direct.flatMap((child) => [child, ...children(child)]);
-  });
-}
-
-/** One question to a gateway's operator socket. */
-export function ask(socket: string, request: unknown): Promise<unknown> {
-  return new Promise((done, fail) => {
-    let text = '';
-    const connection = connect(socket);
-    connection.setTimeout(3000, () => connection.destroy(new Error(`no answer from ${socket}`)));
-    connection.on('error', fail);
-    connection.on('connect', () => connection.write(`${JSON.stringify(request)}\n`));
-    connection.on('data', (data) => {
-      text += data.toString('utf8');
-      if (!text.endsWith('\n')) return;
-      connection.end();
-      const answer = JSON.parse(text) as { ok: boolean; value?: unknown; error?: string };
-      if (answer.ok) done(answer.value);
-      else fail(new Error(answer.error));
-    });
-    connection.on('close', () => fail(new Error(`${socket} closed`)));
-  });
 }
 
 const INTERNET = ['198.51.100.0/24', '2001:db8:64::/64'];

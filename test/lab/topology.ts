@@ -11,7 +11,8 @@
  */
 import { Background, run, succeeds } from './run.ts';
 
-export type Place = 'internet' | 'outer' | 'dmz' | 'firewall' | 'intranet';
+/** `bench`: a namespace of its own with nothing but loopback, for load without a network. */
+export type Place = 'internet' | 'outer' | 'dmz' | 'firewall' | 'intranet' | 'bench';
 export const PLACES: readonly Place[] = ['internet', 'outer', 'dmz', 'firewall', 'intranet'];
 
 export function namespace(place: Place): string {
@@ -165,8 +166,14 @@ function route(place: Place, to: string, via: string, source: string): void {
   runInside(place, 'ip', ['route', 'add', to, 'via', via, 'src', source]);
 }
 
-export function remove(): void {
-  for (const place of PLACES) {
+export function buildBench(): void {
+  remove(['bench']);
+  run('ip', ['netns', 'add', namespace('bench')]);
+  runInside('bench', 'ip', ['link', 'set', 'lo', 'up']);
+}
+
+export function remove(places: readonly Place[] = PLACES): void {
+  for (const place of places) {
     if (!succeeds('ip', ['netns', 'pids', namespace(place)])) continue;
     for (const pid of run('ip', ['netns', 'pids', namespace(place)])
       .split('\n')

@@ -28,6 +28,8 @@ export interface AsteriskOptions {
   readonly hostname?: string;
   readonly fromUser?: string;
   readonly rtpPorts?: readonly [number, number];
+  /** Logs warnings only, for measurements. */
+  readonly quiet?: boolean;
 }
 
 const PATIENCE_MS = 20_000;
@@ -141,6 +143,8 @@ function prepare(o: AsteriskOptions): void {
     HOSTNAME: o.hostname ?? `pbx-${o.name}`,
     FROM_USER: o.fromUser ?? '2001',
     TRUNK: o.trunk,
+    VERBOSE: o.quiet ? '0' : '4',
+    LOG: o.quiet ? 'warning,error' : 'notice,warning,error,verbose(4),dtmf',
     RTP_FIRST: String(first),
     RTP_LAST: String(last),
   };

@@ -1,0 +1,217 @@
+/**
+ * CPU per call of the two gateways together against Asterisk as a plain B2BUA, the same calls (SIPp to SIPp, no media) at
+ * the same rate in the same run, one after the other, twice. Needs root: Asterisk runs in its chroot, everything in a
+ * network namespace with nothing but loopback.  npm run bench -- sip-call [--json] [--calls N] [--rate N] [--rounds N]
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { parse, stringify } from 'yaml';
+import { install } from '../test/lab/install.ts';
+import { ask, children } from '../test/lab/operator.ts';
+import { Asterisk } from '../test/lab/peers/asterisk.ts';
+import { Sipp } from '../test/lab/peers/sipp.ts';
+import { type Background, root, run, sleep, stopAll, until } from '../test/lab/run.ts';
+import { buildBench, remove, spawnInside } from '../test/lab/topology.ts';
+
+const { values } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    calls: { type: 'string', default: '500' },
+    rate: { type: 'string', default: '40' },
+    rounds: { type: 'string', default: '2' },
+  },
+});
+const CALLS = Number(values.calls);
+const RATE = Number(values.rate);
+const ROUNDS = Number(values.rounds);
+const HOLD_MS = 1000;
+/** Calls before the measurement: connections are up, code is compiled. */
+const WARM_UP = 200;
+
+const ip = {
+  caller: '127.0.1.1',
+  gw2: '127.0.1.2',
+  tunnel: '127.0.1.3',
+  gw1: '127.0.1.5',
+  callee: '127.0.1.9',
+  asterisk: '127.0.1.10',
+};
+const TICKS_PER_SECOND = Number(run('getconf', ['CLK_TCK']));
+
+/** utime and stime of processes, in milliseconds. */
+function cpuMs(pids: readonly number[]): number {
+  let ticks = 0;
+  for (const pid of pids) {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /, '')
+      .split(' ');
+    ticks += Number(fields[11]) + Number(fields[12]);
+  }
+  return (ticks * 1000) / TICKS_PER_SECOND;
+}
+
+interface Round {
+  readonly cpuMsPerCall: number;
+  readonly failed: boolean;
+  readonly why: string;
+}
+
+/** One load: a callee, a caller, the CPU of `pids` in between. */
+async function load(
+  folder: string,
+  to: string,
+  number: string,
+  calls: number,
+  pids: () => number[],
+): Promise<Round> {
+  const base = { folder, place: 'bench', patienceSeconds: Math.ceil(calls / RATE) + 30 } as const;
+  const callee = new Sipp({ ...base, scenario: 'uas', ip: ip.callee, port: 5060, calls });
+  await sleep(500);
+  const group = pids();
+  const before = cpuMs(group);
+  const more = ['-r', String(RATE), '-d', String(HOLD_MS), '-l', String(RATE * 10)];
+  const caller = new Sipp({ ...base, scenario: 'uac', ip: ip.caller, port: 5070, to, number, calls, more });
+  const called = await caller.result();
+  const spent = cpuMs(group) - before;
+  if (!called.ok) await callee.process.stop('SIGKILL');
+  const answered = await callee.result();
+  return {
+    cpuMsPerCall: spent / calls,
+    failed: !called.ok || !answered.ok,
+    why: `${called.why}${answered.why}`,
+  };
+}
+
+interface Gateways {
+  readonly termination: Background;
+  readonly relay: Background;
+}
+
+/** `voip-sgw init` on loopback, a peer on each side, no records and only warnings logged (as Asterisk here). */
+async function startPair(folder: string): Promise<Gateways> {
+  const command = join(root, 'bin/voip-sgw.js');
+  run(process.execPath, [command, 'init', folder, '--termination-address', ip.tunnel, '--internet', ip.gw2, '--relay-address', ip.gw1,
+    '--pbx', `${ip.callee}:5060`]); // biome-ignore format: a command line
+  const limits = { maxCalls: 5000, maxCallsPerSecond: 2000, maxCallsPerSecondPerSource: 2000 };
+  const common = { limits, log: { level: 'warn' }, cdr: {} };
+  const neighbour = { probeSeconds: 0, mediaNetworks: ['127.0.0.0/8'] };
+  edit(join(folder, 'termination.yaml'), (config) => ({
+    ...config,
+    ...common,
+    peers: [{ name: 'callers', sources: [`${ip.caller}/32`], ...neighbour }],
+    routes: [{ name: 'in', from: 'peers', match: '*', to: 'tunnel' }],
+  }));
+  edit(join(folder, 'relay.yaml'), (config) => ({
+    ...config,
+    ...common,
+    peers: [{ name: 'callee', host: ip.callee, port: 5060, transport: 'udp', ...neighbour }],
+    accounts: [],
+    routes: [{ name: 'in', from: 'tunnel', match: '*', to: 'peer:callee' }],
+  }));
+  const start = (role: 'termination' | 'relay'): Background =>
+    spawnInside('bench', role, process.execPath, [command, role, '--config', join(folder, `${role}.yaml`)], {
+      cwd: folder,
+    });
+  const gateways = { termination: start('termination'), relay: start('relay') };
+  for (const [role, socket] of [
+    ['termination', 'run/gw2.sock'],
+    ['relay', 'run/gw1.sock'],
+  ] as const) {
+    await until(`${role}: tunnel up`, 20_000, async () => {
+      if (!gateways[role].running) throw new Error(gateways[role].output);
+      const status = (await ask(join(folder, socket), { command: 'status' }).catch(() => undefined)) as
+        | { tunnels: { state: string; lanes: number }[] }
+        | undefined;
+      return status?.tunnels.some((t) => t.state === 'up' && t.lanes >= 1);
+    });
+  }
+  return gateways;
+}
+
+function edit(file: string, change: (config: Record<string, unknown>) => Record<string, unknown>): void {
+  writeFileSync(file, stringify(change(parse(readFileSync(file, 'utf8')) as Record<string, unknown>)), {
+    mode: 0o600,
+  });
+}
+
+function withChildren(program: Background): number[] {
+  return [program.pid, ...children(program.pid)];
+}
+
+function mean(list: readonly number[]): number {
+  return list.reduce((sum, value) => sum + value, 0) / list.length;
+}
+
+async function main(folder: string): Promise<void> {
+  const installed = install();
+  buildBench();
+  const asterisk = await Asterisk.start({
+    installed,
+    folder: join(folder, 'asterisk'),
+    place: 'bench',
+    name: 'b2bua',
+    ip: ip.asterisk,
+    trunk: `${ip.callee}:5060`,
+    quiet: true,
+  });
+  const pair = await startPair(join(folder, 'pair'));
+  const systems = [
+    {
+      name: 'asterisk',
+      to: `${ip.asterisk}:5060`,
+      number: '8600',
+      pids: () => [asterisk.process.pid],
+      rounds: [] as Round[],
+    },
+    {
+      name: 'pair',
+      to: `${ip.gw2}:5060`,
+      number: '600',
+      pids: () => [...withChildren(pair.termination), ...withChildren(pair.relay)],
+      rounds: [] as Round[],
+    },
+  ];
+  for (const s of systems) await load(join(folder, `warm-${s.name}`), s.to, s.number, WARM_UP, s.pids);
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const s of systems) {
+      const result = await load(join(folder, `${s.name}-${round}`), s.to, s.number, CALLS, s.pids);
+      s.rounds.push(result);
+      console.error(
+        `${s.name}: ${result.cpuMsPerCall.toFixed(3)} ms CPU per call${result.failed ? `, FAILED: ${result.why.slice(0, 600)}` : ''}`,
+      );
+    }
+  }
+  const [asteriskMs, pairMs] = systems.map((s) => mean(s.rounds.map((r) => r.cpuMsPerCall)));
+  const failed = systems.flatMap((s) => (s.rounds.some((r) => r.failed) ? [s.name] : []));
+  const result = {
+    bench: 'sip-call',
+    pairToAsterisk: round(pairMs! / asteriskMs!),
+    callsPerSecond: RATE,
+    calls: CALLS * ROUNDS,
+    holdMs: HOLD_MS,
+    pairCpuMsPerCall: round(pairMs!),
+    asteriskCpuMsPerCall: round(asteriskMs!),
+    failed,
+  };
+  if (!values.json) {
+    console.log(
+      `CPU per call: pair ${result.pairCpuMsPerCall} ms, Asterisk ${result.asteriskCpuMsPerCall} ms: ${result.pairToAsterisk} x`,
+    );
+  } else console.log(JSON.stringify(result));
+  if (failed.length > 0) process.exitCode = 1;
+}
+
+function round(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'vsgw-bench-'));
+try {
+  await main(folder);
+} finally {
+  await stopAll();
+  remove(['bench']);
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,134 @@
+/**
+ * Asterisk 22 as the enterprise's PBX: one instance per address, from the chroot of install.ts, in a private mount
+ * namespace where /mnt is the instance's folder (nothing is written into the chroot), with its own host name.
+ */
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
+import { join } from 'node:path';
+import { run, source, until } from '../run.js';
+import { spawnInside } from '../topology.js';
+const PATIENCE_MS = 20_000;
+export class Asterisk {
+    folder;
+    options;
+    process;
+    constructor(options, process) {
+        this.options = options;
+        this.folder = options.folder;
+        this.process = process;
+    }
+    static async start(options) {
+        prepare(options);
+        const script = 'mount --bind "$1" "$2/mnt"; mountpoint -q "$2/proc" || mount -t proc proc "$2/proc"; hostname "$3"; exec chroot "$2" /usr/sbin/asterisk -f -C /mnt/etc/asterisk.conf';
+        const hostname = options.hostname ?? `pbx-${options.name}`;
+        const process = spawnInside(options.place, `asterisk ${options.name}`, 'unshare', [
+            '--mount', '--uts', '--propagation', 'private', 'bash', '-c', script, 'pbx',
+            options.folder, options.installed.chroot, hostname,
+        ]); // biome-ignore format: command line
+        const asterisk = new Asterisk(options, process);
+        await until(`asterisk ${options.name} booted`, PATIENCE_MS, () => {
+            if (!process.running)
+                throw new Error(`asterisk ${options.name} ended: ${process.output}`);
+            return existsSync(join(options.folder, 'run/asterisk.ctl')) && asterisk.#booted();
+        });
+        return asterisk;
+    }
+    #booted() {
+        try {
+            return (/Running/.test(this.cli('module show like chan_pjsip')) && this.cli('core waitfullybooted') !== '');
+        }
+        catch {
+            return false; // the control socket exists before somebody listens on it
+        }
+    }
+    /** A line of Asterisk's console; its answer. */
+    cli(command) {
+        return run('nsenter', [
+            '-t', String(this.process.pid), '--mount', '--net', 'chroot', this.options.installed.chroot,
+            '/usr/sbin/asterisk', '-C', '/mnt/etc/asterisk.conf', '-rx', command,
+        ]); // biome-ignore format: command line
+    }
+    /** Calls `number` through the trunk and joins it with an extension of [legs]. */
+    call(number, leg) {
+        this.cli(`channel originate PJSIP/${number}@trunk extension ${leg}@legs`);
+    }
+    /** Dials `number` by the dialplan, so that the cause it ends with is written down; see `cause`. */
+    dial(number) {
+        this.cli(`channel originate Local/dial${number}@legs extension hold@legs`);
+    }
+    /** The Q.850 cause the last `dial` of this number ended with. */
+    cause(number) {
+        const found = [...this.log('causes.txt').matchAll(/(\d+)=(\d+);/g)].filter((m) => m[1] === number).at(-1);
+        return found === undefined ? undefined : Number(found[2]);
+    }
+    channels() {
+        return Number(/(\d+) active channels?/.exec(this.cli('core show channels count'))?.[1] ?? Number.NaN);
+    }
+    hangupAll() {
+        this.cli('channel request hangup all');
+    }
+    log(file) {
+        const path = join(this.folder, 'log', file);
+        return existsSync(path) ? readFileSync(path, 'utf8') : '';
+    }
+    /** Recordings of what the PBX heard, oldest first. */
+    recordings() {
+        return readdirSync(join(this.folder, 'rec'))
+            .filter((file) => file.endsWith('-in.wav'))
+            .sort()
+            .map((file) => join(this.folder, 'rec', file));
+    }
+    async stop() {
+        await this.process.stop('SIGTERM', 3000);
+    }
+}
+function prepare(o) {
+    rmSync(o.folder, { recursive: true, force: true });
+    for (const part of ['etc', 'run', 'log', 'spool', 'rec', 'lib'])
+        mkdirSync(join(o.folder, part), { recursive: true });
+    const [first, last] = o.rtpPorts ?? [20_000, 20_999];
+    const values = {
+        MODULES: o.installed.moduleFolder,
+        NAME: o.name,
+        TONE: String(o.tone ?? 440),
+        BIND: isIPv6(o.ip) ? `[${o.ip}]` : o.ip,
+        IP: o.ip,
+        IPV6: isIPv6(o.ip) ? 'yes' : 'no',
+        SIP_PORT: String(o.sipPort ?? 5060),
+        TLS_PORT: String(o.tlsPort ?? 5061),
+        CODECS: o.codecs ?? 'ulaw,alaw',
+        USER_AGENT: o.userAgent ?? 'Asterisk PBX',
+        SDP_OWNER: o.sdpOwner ?? '-',
+        SDP_SESSION: o.sdpSession ?? 'Asterisk',
+        HOSTNAME: o.hostname ?? `pbx-${o.name}`,
+        FROM_USER: o.fromUser ?? '2001',
+        TRUNK: o.trunk,
+        VERBOSE: o.quiet ? '0' : '4',
+        LOG: o.quiet ? 'warning,error' : 'notice,warning,error,verbose(4),dtmf',
+        RTP_FIRST: String(first),
+        RTP_LAST: String(last),
+    };
+    const templates = join(source, 'asterisk');
+    for (const file of readdirSync(templates).filter((f) => f.endsWith('.conf'))) {
+        const text = readFileSync(join(templates, file), 'utf8').replace(/@([A-Z_0-9]+)@/g, (_all, key) => {
+            const value = values[key];
+            if (value === undefined)
+                throw new Error(`${file}: no value for @${key}@`);
+            return value;
+        });
+        writeFileSync(join(o.folder, 'etc', file), text);
+    }
+    for (const empty of ['acl', 'ccss', 'cdr', 'cel', 'features', 'pjproject', 'udptl']) {
+        writeFileSync(join(o.folder, 'etc', `${empty}.conf`), '[general]\n');
+    }
+    certificate(join(o.folder, 'etc'), o.ip);
+}
+/** A self-signed certificate for the PBX's address: good enough for SIP over TLS inside the intranet. */
+export function certificate(folder, ip) {
+    run('openssl', [
+        'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=lab',
+        '-addext', `subjectAltName=IP:${ip}`, '-keyout', join(folder, 'tls.key'), '-out', join(folder, 'tls.crt'),
+    ]); // biome-ignore format: command line
+    cpSync(join(folder, 'tls.crt'), join(folder, 'ca.crt'));
+}
+//# sourceMappingURL=asterisk.js.map
