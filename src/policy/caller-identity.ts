@@ -1,0 +1,60 @@
+/** Whether a caller is who the call says, and how much of the caller the other end is shown. */
+import type { Result } from '../machine/machine.ts';
+import { fail, ok } from '../machine/machine.ts';
+import type { Party } from '../meta/message.ts';
+import { matchesPattern, numberText } from './number-pattern.ts';
+import type { Refusal } from './refusal.ts';
+
+export interface CallerEvidence {
+  /** The account the call authenticated as has this number. */
+  readonly accountNumber?: string;
+  /** The peer is inside our trust domain (RFC 3325 2.2): what it asserts counts. */
+  readonly trusted: boolean;
+  /** The call comes from outside (the Internet side). */
+  readonly outside: boolean;
+}
+
+/** Q.850 21: call rejected. */
+const REJECTED = 21;
+
+export class CallerIdentity {
+  readonly #own: readonly string[];
+
+  /** `own`: numbers and patterns (number-pattern.ts) that belong to the enterprise. */
+  constructor(own: readonly string[]) {
+    this.#own = own;
+  }
+
+  isOwn(party: Pick<Party, 'number' | 'numberType'>): boolean {
+    return party.number !== '' && this.#own.some((pattern) => matchesPattern(pattern, party));
+  }
+
+  /**
+   * The caller as this gateway vouches for it. From outside, an own number without authentication is a forgery and refused;
+   * an authenticated caller may not claim another own number than its account's.
+   */
+  check(caller: Party, evidence: CallerEvidence): Result<Party, Refusal> {
+    const { accountNumber, trusted, outside } = evidence;
+    if (accountNumber !== undefined) {
+      if (sameNumber(caller, accountNumber)) return ok({ ...caller, verified: true });
+      if (this.isOwn(caller)) return fail({ cause: REJECTED, reason: 'caller-not-account' });
+    } else if (outside && !trusted && this.isOwn(caller)) {
+      return fail({ cause: REJECTED, reason: 'caller-own-number' });
+    }
+    return ok({ ...caller, verified: trusted && caller.verified });
+  }
+}
+
+function sameNumber(caller: Party, number: string): boolean {
+  const text = numberText(caller);
+  return text === number || (text.startsWith('+') && text.slice(1) === number);
+}
+
+/**
+ * The caller as the called side may see it (RFC 3323, RFC 3325 7): a restricted number leaves the trust domain as nothing
+ * but its restriction.
+ */
+export function shownTo(caller: Party, receiver: { readonly trusted: boolean }): Party {
+  if (caller.privacy === 'allowed' || receiver.trusted) return caller;
+  return { number: '', numberType: 'unknown', privacy: caller.privacy, verified: false };
+}

@@ -1,0 +1,44 @@
+/** Patterns of numbers as dial rules write them, and numbers as text: `+` in front of an international one. */
+import type { Party } from '../meta/message.ts';
+
+/** `+4930123`, `2001`, `alice`. */
+export function numberText(party: Pick<Party, 'number' | 'numberType'>): string {
+  return party.numberType === 'international' ? `+${party.number}` : party.number;
+}
+
+/**
+ * `pattern`: digits stand for themselves, `X` one digit, `N` 2-9, `.` at the end one or more digits (`*` and `#` count), `*` alone
+ * everything, also nothing. A leading `+` means international: a pattern without it never matches such a number. Names
+ * (type `uri`) match `*` and their own exact text only. One pass, no backtracking.
+ */
+export function matchesPattern(pattern: string, party: Pick<Party, 'number' | 'numberType'>): boolean {
+  if (pattern === '*') return true;
+  const text = numberText(party);
+  if (party.numberType === 'uri') return text !== '' && pattern === text;
+  const international = pattern.startsWith('+');
+  if (international !== (party.numberType === 'international')) return false;
+  const rest = international ? pattern.slice(1) : pattern;
+  const digits = party.number;
+  for (let i = 0; i < rest.length; i++) {
+    const p = rest[i]!;
+    if (p === '.' && i === rest.length - 1) return digits.length > i;
+    const d = digits[i];
+    if (d === undefined || !matchesDigit(p, d)) return false;
+  }
+  return digits.length === rest.length;
+}
+
+function matchesDigit(pattern: string, digit: string): boolean {
+  if (pattern === 'X') return digit >= '0' && digit <= '9';
+  if (pattern === 'N') return digit >= '2' && digit <= '9';
+  return pattern === digit;
+}
+
+/** Undefined where `pattern` is one, else what is wrong with it. */
+export function patternProblem(pattern: string): string | undefined {
+  if (pattern === '') return 'is empty';
+  if (pattern.length > 64) return 'is longer than 64 characters';
+  if (pattern === '*' || /^\+?[0-9XN*#A-D]*\.?$/.test(pattern)) return undefined;
+  if (/^[\x21-\x7e]+$/.test(pattern) && !pattern.includes('.')) return undefined; // a name, exactly
+  return 'may hold digits, X, N, * and #, a + in front and a . at the end';
+}
