@@ -1,4 +1,5 @@
 /** Header names we understand, their compact forms (RFC 3261 7.3.3 and later RFCs), and which may stand only once. */
+import { lowerCase } from './characters.ts';
 import type { HeaderName } from './message.ts';
 
 export interface HeaderInfo {
@@ -96,20 +97,28 @@ const COMPACT: readonly (readonly [string, HeaderName])[] = [
 ];
 
 const BY_NAME = new Map<string, HeaderInfo>();
-for (const [index, name] of ONCE.entries()) add(name, { name, once: 1 << index });
-for (const name of REPEATABLE) add(name, { name, once: 0 });
-for (const [compact, name] of COMPACT) {
-  const info = BY_NAME.get(name)!;
-  BY_NAME.set(compact, info);
-  BY_NAME.set(compact.toUpperCase(), info);
+/** Candidates by length and first letter, so that the usual spelling is found without cutting the name out. */
+const BY_SHAPE: (HeaderInfo[] | undefined)[] = [];
+for (const [index, name] of ONCE.entries()) add({ name, once: 1 << index });
+for (const name of REPEATABLE) add({ name, once: 0 });
+for (const [compact, name] of COMPACT) BY_NAME.set(compact, BY_NAME.get(name.toLowerCase())!);
+
+function add(info: HeaderInfo): void {
+  BY_NAME.set(info.name.toLowerCase(), info);
+  const shape = shapeOf(info.name, 0, info.name.length);
+  BY_SHAPE[shape] ??= [];
+  BY_SHAPE[shape].push(info);
 }
 
-function add(name: HeaderName, info: HeaderInfo): void {
-  BY_NAME.set(name, info); // the spelling nearly everybody sends needs no case folding
-  BY_NAME.set(name.toLowerCase(), info);
+function shapeOf(text: string, from: number, to: number): number {
+  return (to - from) * 32 + (text.charCodeAt(from) & 31);
 }
 
-/** `name` as written, without white space; undefined for a name we do not understand. */
-export function headerInfo(name: string): HeaderInfo | undefined {
-  return BY_NAME.get(name) ?? BY_NAME.get(name.toLowerCase());
+/** What `text[from, to)`, a header name without white space, stands for; undefined for one we do not understand. */
+export function headerInfo(text: string, from: number, to: number): HeaderInfo | undefined {
+  const candidates = to - from < 32 ? BY_SHAPE[shapeOf(text, from, to)] : undefined;
+  if (candidates !== undefined) {
+    for (const info of candidates) if (text.startsWith(info.name, from)) return info;
+  }
+  return BY_NAME.get(lowerCase(text, from, to));
 }

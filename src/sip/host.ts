@@ -1,57 +1,92 @@
 /** Host names and address literals as they stand in URIs and Via (RFC 3261 25.1, RFC 5118, RFC 5954). */
 
 import { canonicalIp as canonical } from '../bytes/ip.ts';
+import { HOST, lowerCase, runEnd } from './characters.ts';
 
 /**
  * Canonical text (RFC 5952) of an address literal without brackets, undefined where it is none. The stray third colon
  * of RFC 3261's grammar before an embedded IPv4 address (RFC 5118 4.10, `2001:db8:::192.0.2.1`) is read as two.
  */
 export function canonicalIp(text: string): string | undefined {
+  if (!text.includes(':')) return isIpv4(text, 0, text.length) ? text : undefined;
   return canonical(text.includes(':::') && text.includes('.') ? text.replace(':::', '::') : text);
 }
 
-const HOST = /^[0-9A-Za-z_](?:[0-9A-Za-z_.-]{0,253}[0-9A-Za-z_.])?$/;
-
-/**
- * A host name or IPv4 address. Underscores are let through, as real devices and DNS have them. A name whose last label is
- * a number is none (25.1 `toplabel`): resolvers take `2130706433` or `0177.1` for addresses.
- */
-export function isHostName(text: string): boolean {
-  if (!HOST.test(text) || text.includes('..')) return false;
-  const last = text.charCodeAt(text.length - 1);
-  if (last < 0x30 || (last > 0x39 && last !== 0x2e)) return true;
-  return canonical(text) !== undefined || !/(?:^|\.)(?:\d+|0[xX][0-9a-fA-F]*)\.?$/.test(text);
-}
-
-/**
- * `host [":" port]` with IPv6 in brackets. Host lower case without brackets; undefined where malformed or the port is
- * not 1..65535.
- */
-export function parseHostPort(text: string): { readonly host: string; readonly port?: number } | undefined {
-  let host: string;
-  let rest: string;
-  if (text.charCodeAt(0) === 0x5b) {
-    const close = text.indexOf(']');
-    host = text.slice(1, Math.max(close, 1));
-    if (!host.includes(':') || canonicalIp(host) === undefined) return undefined;
-    rest = text.slice(close + 1);
-  } else {
-    const colon = text.indexOf(':');
-    host = colon < 0 ? text : text.slice(0, colon);
-    if (!isHostName(host)) return undefined;
-    rest = colon < 0 ? '' : text.slice(colon);
+/** Dotted quad without leading zeros, which is its own canonical form. */
+function isIpv4(text: string, from: number, to: number): boolean {
+  let dots = 0;
+  let value = -1;
+  for (let i = from; i < to; i++) {
+    const digit = text.charCodeAt(i) - 0x30;
+    if (digit >= 0 && digit <= 9) {
+      if (value === 0) return false;
+      value = value < 0 ? digit : value * 10 + digit;
+      if (value > 255) return false;
+    } else if (digit === -2 && value >= 0 && dots < 3) {
+      dots++;
+      value = -1;
+    } else return false;
   }
-  host = host.toLowerCase();
-  if (rest === '') return { host };
-  const port = parsePort(rest);
-  return port === undefined ? undefined : { host, port };
+  return dots === 3 && value >= 0;
 }
 
-/** `":" 1*DIGIT` */
-function parsePort(text: string): number | undefined {
-  if (!/^:\d{1,5}$/.test(text)) return undefined;
-  const port = Number(text.slice(1));
-  return port >= 1 && port <= 65_535 ? port : undefined;
+const MAX_NAME = 255;
+const NUMERIC = /(?:^|\.)(?:\d+|0[xX][0-9a-fA-F]*)\.?$/;
+
+/**
+ * Index after the host name or IPv4 address at `from`, -1 where there is none. Underscores are let through, as real
+ * devices and DNS have them. A name whose last label is a number is none (25.1 `toplabel`): resolvers take `2130706433` or
+ * `0x7f.1` for addresses.
+ */
+export function hostEnd(text: string, from: number, to: number): number {
+  const end = runEnd(text, from, to, HOST);
+  if (end === from || end - from > MAX_NAME) return -1;
+  const first = text.charCodeAt(from);
+  const last = text.charCodeAt(end - 1);
+  if (first === 0x2d || first === 0x2e || last === 0x2d) return -1;
+  if (last >= 0x30 && last <= 0x39 && first >= 0x30 && first <= 0x39 && isIpv4(text, from, end)) return end;
+  const name = text.slice(from, end);
+  return name.includes('..') || NUMERIC.test(name) ? -1 : end;
+}
+
+export interface HostPort {
+  readonly host: string;
+  readonly port?: number;
+}
+
+/**
+ * `host [":" port]` with IPv6 in brackets, the whole of `text[from, to)`. Host lower case without brackets; undefined
+ * where malformed or the port is not 1..65535.
+ */
+export function parseHostPort(text: string, from = 0, to = text.length): HostPort | undefined {
+  let host: string;
+  let end: number;
+  if (text.charCodeAt(from) === 0x5b) {
+    const close = text.indexOf(']', from);
+    if (close < 0 || close >= to) return undefined;
+    host = lowerCase(text, from + 1, close);
+    if (!host.includes(':') || canonicalIp(host) === undefined) return undefined;
+    end = close + 1;
+  } else {
+    end = hostEnd(text, from, to);
+    if (end < 0) return undefined;
+    host = lowerCase(text, from, end);
+  }
+  if (end === to) return { host };
+  const port = parsePort(text, end, to);
+  return port === 0 ? undefined : { host, port };
+}
+
+/** `":" 1*5DIGIT`; 0 where it is not that, or not a port. */
+function parsePort(text: string, from: number, to: number): number {
+  if (text.charCodeAt(from) !== 0x3a || to - from > 6) return 0;
+  let port = 0;
+  for (let i = from + 1; i < to; i++) {
+    const digit = text.charCodeAt(i) - 0x30;
+    if (digit < 0 || digit > 9) return 0;
+    port = port * 10 + digit;
+  }
+  return port <= 65_535 ? port : 0;
 }
 
 /** Brackets around IPv6. */

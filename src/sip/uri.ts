@@ -1,13 +1,10 @@
 /** SIP, SIPS (RFC 3261 19.1) and tel (RFC 3966) URIs. */
-import { latin1Bytes, latin1Text, utf8Bytes, utf8Text } from '../bytes/text.ts';
+import { latin1Bytes, utf8Bytes, utf8Text } from '../bytes/text.ts';
+import { CLASS, lowerCase, PARAMETER, PASSWORD, PERCENT, runEnd, URI_HEADER, USER } from './characters.ts';
 import { NO_PARAMETERS } from './header/scanner.ts';
 import { formatHost, parseHostPort, sameHost } from './host.ts';
 import { SIP_LIMITS, type SipUri } from './message.ts';
 
-const USER_RAW = /^[A-Za-z0-9\-_.!~*'()&=+$,;?/%]*$/;
-const PASSWORD_RAW = /^[A-Za-z0-9\-_.!~*'()&=+$,%]*$/;
-const PARAMETER_RAW = /^[A-Za-z0-9\-_.!~*'()[\]/:&+$%]+$/;
-const HEADERS_RAW = /^[A-Za-z0-9\-_.!~*'()[\]/?:+$%=&]*$/;
 const TEL_NUMBER = /^(?:\+[0-9\-.()]*[0-9][0-9\-.()]*|[0-9A-Fa-f*#\-.()]*[0-9A-Fa-f*#][0-9A-Fa-f*#\-.()]*)$/;
 const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]{0,31}:/;
 
@@ -24,11 +21,11 @@ export function uriScheme(text: string): string | undefined {
 export function parseUri(text: string): SipUri | undefined {
   if (text.length > SIP_LIMITS.uriBytes) return undefined;
   const colon = text.indexOf(':');
-  switch (text.slice(0, Math.max(colon, 0)).toLowerCase()) {
+  switch (lowerCase(text, 0, Math.max(colon, 0))) {
     case 'sip':
-      return parseSip('sip', text.slice(4));
+      return parseSip('sip', text, 4);
     case 'sips':
-      return parseSip('sips', text.slice(5));
+      return parseSip('sips', text, 5);
     case 'tel':
       return parseTel(text.slice(4));
     default:
@@ -36,29 +33,36 @@ export function parseUri(text: string): SipUri | undefined {
   }
 }
 
-function parseSip(scheme: 'sip' | 'sips', rest: string): SipUri | undefined {
-  const at = rest.indexOf('@');
+function parseSip(scheme: 'sip' | 'sips', text: string, from: number): SipUri | undefined {
+  const at = text.indexOf('@', from);
   let user = '';
   let password: string | undefined;
   if (at >= 0) {
-    const info = rest.slice(0, at);
-    const colon = info.indexOf(':');
-    const name = decodeEscapes(colon < 0 ? info : info.slice(0, colon), USER_RAW, true);
-    if (name === undefined || name === '' || name.length > SIP_LIMITS.userBytes) return undefined;
+    // The user part has no raw colon, so the first one begins the password.
+    const userEnd = runEnd(text, from, at, USER | PERCENT);
+    const name = decodeEscapes(text.slice(from, userEnd), true);
+    if (name === undefined || name === '' || userEnd - from > SIP_LIMITS.userBytes) return undefined;
     user = name;
-    if (colon >= 0) {
-      password = decodeEscapes(info.slice(colon + 1), PASSWORD_RAW, true);
+    if (userEnd < at) {
+      if (text.charCodeAt(userEnd) !== 0x3a) return undefined;
+      if (runEnd(text, userEnd + 1, at, PASSWORD | PERCENT) < at) return undefined;
+      password = decodeEscapes(text.slice(userEnd + 1, at), true);
       if (password === undefined) return undefined;
     }
   }
-  const question = rest.indexOf('?', at + 1);
-  const headers = question < 0 ? '' : rest.slice(question + 1);
-  if (question >= 0 && !HEADERS_RAW.test(headers)) return undefined;
-  const tail = rest.slice(at + 1, question < 0 ? rest.length : question);
-  const semicolon = tail.indexOf(';');
-  const hostPort = parseHostPort(semicolon < 0 ? tail : tail.slice(0, semicolon));
-  const parameters = semicolon < 0 ? NO_PARAMETERS : parseParameters(tail.slice(semicolon + 1));
-  if (hostPort === undefined || parameters === undefined) return undefined;
+  const start = at < 0 ? from : at + 1;
+  const question = text.indexOf('?', start);
+  const end = question < 0 ? text.length : question;
+  const headers = question < 0 ? '' : text.slice(question + 1);
+  if (runEnd(headers, 0, headers.length, URI_HEADER | PERCENT) < headers.length) return undefined;
+  const semicolon = text.indexOf(';', start);
+  const hostEnd = semicolon < 0 || semicolon > end ? end : semicolon;
+  const hostPort = parseHostPort(text, start, hostEnd);
+  if (hostPort === undefined) return undefined;
+  const parameters = hostEnd === end ? NO_PARAMETERS : parseParameters(text, hostEnd + 1, end);
+  if (parameters === undefined) return undefined;
+  const { host, port } = hostPort;
+  if (port === undefined && password === undefined) return { scheme, user, host, parameters, headers };
   return { scheme, user, ...(password === undefined ? {} : { password }), ...hostPort, parameters, headers };
 }
 
@@ -66,31 +70,33 @@ function parseTel(rest: string): SipUri | undefined {
   const semicolon = rest.indexOf(';');
   const user = semicolon < 0 ? rest : rest.slice(0, semicolon);
   if (user.length > SIP_LIMITS.userBytes || !TEL_NUMBER.test(user)) return undefined;
-  const parameters = semicolon < 0 ? NO_PARAMETERS : parseParameters(rest.slice(semicolon + 1));
+  const parameters = semicolon < 0 ? NO_PARAMETERS : parseParameters(rest, semicolon + 1, rest.length);
   return parameters && { scheme: 'tel', user, host: '', parameters, headers: '' };
 }
 
-function parseParameters(text: string): ReadonlyMap<string, string> | undefined {
+/** `name [ "=" value ] *( ";" ... )`; undefined for an empty piece, a raw character out of class, a name given twice. */
+function parseParameters(text: string, from: number, to: number): ReadonlyMap<string, string> | undefined {
   const out = new Map<string, string>();
-  for (const piece of text.split(';', SIP_LIMITS.parameters + 1)) {
-    const equals = piece.indexOf('=');
-    const name = decodeEscapes(
-      equals < 0 ? piece : piece.slice(0, equals),
-      PARAMETER_RAW,
-      false,
-    )?.toLowerCase();
-    const value = equals < 0 ? '' : decodeEscapes(piece.slice(equals + 1), PARAMETER_RAW, false);
-    if (name === undefined || value === undefined || out.has(name) || out.size >= SIP_LIMITS.parameters) {
-      return undefined;
+  for (let at = from; ; at++) {
+    const nameEnd = runEnd(text, at, to, PARAMETER | PERCENT);
+    const decoded = nameEnd === at ? undefined : decodeEscapes(text.slice(at, nameEnd), false);
+    if (decoded === undefined) return undefined;
+    const name = lowerCase(decoded);
+    at = nameEnd;
+    let value: string | undefined = '';
+    if (at < to && text.charCodeAt(at) === 0x3d) {
+      at = runEnd(text, nameEnd + 1, to, PARAMETER | PERCENT);
+      value = at === nameEnd + 1 ? undefined : decodeEscapes(text.slice(nameEnd + 1, at), false);
     }
+    if (value === undefined || out.has(name) || out.size >= SIP_LIMITS.parameters) return undefined;
     out.set(name, value);
+    if (at === to) return out;
+    if (text.charCodeAt(at) !== 0x3b) return undefined;
   }
-  return out;
 }
 
-/** Undefined where a raw character is outside `raw`, an escape is broken or no UTF-8, or hides a control octet. */
-function decodeEscapes(text: string, raw: RegExp, controls: boolean): string | undefined {
-  if (!raw.test(text)) return undefined;
+/** Undefined where an escape is broken or no UTF-8, or hides a control octet where those are not wanted. */
+function decodeEscapes(text: string, controls: boolean): string | undefined {
   if (!text.includes('%')) return text;
   let octets = '';
   for (let i = 0; i < text.length; i++) {
@@ -108,18 +114,14 @@ function decodeEscapes(text: string, raw: RegExp, controls: boolean): string | u
   return utf8Text(latin1Bytes(octets));
 }
 
-const USER_PLAIN = /^[A-Za-z0-9\-_.!~*'()&=+$,;?/]*$/;
-const PASSWORD_PLAIN = /^[A-Za-z0-9\-_.!~*'()&=+$,]*$/;
-const PARAMETER_PLAIN = /^[A-Za-z0-9\-_.!~*'()[\]/:&+$]*$/;
-
 /** The URI as text, everything that may not stand raw escaped (RFC 3261 19.1.2). */
 export function formatUri(uri: SipUri): string {
   let out = `${uri.scheme}:`;
   if (uri.scheme === 'tel') out += uri.user;
   else {
     if (uri.user !== '') {
-      out += encodeEscapes(uri.user, USER_PLAIN);
-      if (uri.password !== undefined) out += `:${encodeEscapes(uri.password, PASSWORD_PLAIN)}`;
+      out += encodeEscapes(uri.user, USER);
+      if (uri.password !== undefined) out += `:${encodeEscapes(uri.password, PASSWORD)}`;
       out += '@';
     }
     out += formatHost(uri.host);
@@ -128,20 +130,23 @@ export function formatUri(uri: SipUri): string {
   for (const [name, value] of uri.parameters) {
     out +=
       value === ''
-        ? `;${encodeEscapes(name, PARAMETER_PLAIN)}`
-        : `;${encodeEscapes(name, PARAMETER_PLAIN)}=${encodeEscapes(value, PARAMETER_PLAIN)}`;
+        ? `;${encodeEscapes(name, PARAMETER)}`
+        : `;${encodeEscapes(name, PARAMETER)}=${encodeEscapes(value, PARAMETER)}`;
   }
   return uri.headers === '' ? out : `${out}?${uri.headers}`;
 }
 
-function encodeEscapes(text: string, plain: RegExp): string {
-  if (plain.test(text)) return text;
+function encodeEscapes(text: string, plain: number): string {
+  if (runEnd(text, 0, text.length, plain) === text.length) return text;
   let out = '';
-  for (const octet of latin1Text(utf8Bytes(text))) {
-    out += plain.test(octet) ? octet : `%${octet.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
+  for (const octet of utf8Bytes(text)) {
+    out +=
+      (CLASS[octet]! & plain) !== 0 ? String.fromCharCode(octet) : `%${HEX[octet >> 4]}${HEX[octet & 15]}`;
   }
   return out;
 }
+
+const HEX = '0123456789ABCDEF';
 
 /** Parameters that make two URIs differ where only one has them (RFC 3261 19.1.4). */
 const NEVER_IGNORED = ['user', 'ttl', 'method', 'maddr', 'transport'];

@@ -2,29 +2,14 @@
  * A cursor over one header value. Every method is linear and never backs up over what it consumed, so that no input
  * can make parsing more than linear. Text is latin1 of UTF-8 octets; the parser has checked UTF-8 and control octets.
  */
+import { CLASS, lowerCase, runEnd, SPACE, TOKEN, VALUE_END } from '../characters.ts';
 import { SIP_LIMITS } from '../message.ts';
-
-const TOKEN = 1;
-const SPACE = 2;
-/** Ends an unquoted parameter value: `; , < > "` white space and controls. */
-const VALUE_END = 4;
-
-const CLASS = new Uint8Array(256);
-for (const c of "!%'*+-._`~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") {
-  CLASS[c.charCodeAt(0)]! |= TOKEN;
-}
-for (let c = 0; c < 0x20; c++) CLASS[c]! |= VALUE_END;
-for (const c of ' \t') CLASS[c.charCodeAt(0)]! |= SPACE;
-for (const c of ' ;,<>"\x7f') CLASS[c.charCodeAt(0)]! |= VALUE_END;
 
 export const NO_PARAMETERS: ReadonlyMap<string, string> = new Map();
 
 /** RFC 3261 25.1 `token`. */
 export function isToken(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    if ((CLASS[text.charCodeAt(i)]! & TOKEN) === 0) return false;
-  }
-  return text.length > 0;
+  return text.length > 0 && runEnd(text, 0, text.length, TOKEN) === text.length;
 }
 
 /** Without white space (SP, HTAB) at both ends. Not `String.trim`: that also takes 0xA0, which is half a UTF-8 letter here. */
@@ -57,7 +42,7 @@ export class Scanner {
   }
 
   space(): void {
-    while (this.at < this.end && (CLASS[this.text.charCodeAt(this.at)]! & SPACE) !== 0) this.at++;
+    this.at = runEnd(this.text, this.at, this.end, SPACE);
   }
 
   /** Consumes `code` with white space on both sides (SLASH, SEMI, EQUAL, COMMA of 25.1); false leaves only space consumed. */
@@ -72,8 +57,15 @@ export class Scanner {
   /** '' where there is none. */
   token(): string {
     const start = this.at;
-    while (this.at < this.end && (CLASS[this.text.charCodeAt(this.at)]! & TOKEN) !== 0) this.at++;
+    this.at = runEnd(this.text, start, this.end, TOKEN);
     return this.text.slice(start, this.at);
+  }
+
+  /** A token in lower case. */
+  name(): string {
+    const start = this.at;
+    this.at = runEnd(this.text, start, this.end, TOKEN);
+    return lowerCase(this.text, start, this.at);
   }
 
   /** Decimal digits as a number, undefined where there are none or more than `limit` significant value. */
@@ -131,7 +123,7 @@ export class Scanner {
     if (this.peek() !== 0x3b) return NO_PARAMETERS;
     const found = new Map<string, string>();
     while (this.separator(0x3b)) {
-      const name = this.token().toLowerCase();
+      const name = this.name();
       if (name === '' || found.has(name) || found.size >= SIP_LIMITS.parameters) return undefined;
       let value = '';
       if (this.separator(0x3d)) {

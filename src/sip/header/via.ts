@@ -44,7 +44,8 @@ function scanVia(scanner: Scanner): Via | undefined {
   const received = parameters.get('received');
   if (received !== undefined) {
     // RFC 5118 4.5: an IPv6 address here may stand with or without brackets.
-    const ip = canonicalIp(received.startsWith('[') ? received.slice(1, -1) : received);
+    const bracketed = received.startsWith('[') && received.endsWith(']');
+    const ip = canonicalIp(bracketed ? received.slice(1, -1) : received);
     if (ip === undefined) return undefined;
     via.received = ip;
   }
