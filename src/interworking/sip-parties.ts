@@ -28,7 +28,6 @@ export function userOf(party: Party): string {
 /** Display names cross without control and bidirectional-override characters, cut at the Meta limit. */
 export function displayNameOf(text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
-  // biome-ignore lint/suspicious/noMisleadingCharacterClass: single code points, listed on purpose
   const clean = text
     .replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, '')
     .trim();
