@@ -2,7 +2,7 @@
 
 export interface IpValue {
   readonly family: 4 | 6;
-  /** IPv4: the 32 bits; IPv6: the upper 64 bits as two 32-bit words and the lower ones. */
+  /** 32 bits each: one for IPv4, four for IPv6. */
   readonly words: readonly number[];
 }
 
@@ -34,8 +34,8 @@ function parseIpv6(text: string): readonly number[] | undefined {
   if (text.length > 45) return undefined;
   const halves = text.split('::');
   if (halves.length > 2) return undefined;
-  const head = groups(halves[0]!);
-  const tail = halves.length === 2 ? groups(halves[1]!) : [];
+  const head = groups(halves[0]!, halves.length === 1);
+  const tail = halves.length === 2 ? groups(halves[1]!, true) : [];
   if (head === undefined || tail === undefined) return undefined;
   const gap = 8 - head.length - tail.length;
   if (halves.length === 2 ? gap < 1 : gap !== 0) return undefined;
@@ -45,12 +45,13 @@ function parseIpv6(text: string): readonly number[] | undefined {
   return words;
 }
 
-function groups(text: string): number[] | undefined {
+/** `dotted`: the last group may be an IPv4 address (it ends the text). */
+function groups(text: string, dotted: boolean): number[] | undefined {
   if (text === '') return [];
   const parts = text.split(':');
   const out: number[] = [];
   for (const [i, part] of parts.entries()) {
-    if (i === parts.length - 1 && part.includes('.')) {
+    if (dotted && i === parts.length - 1 && part.includes('.')) {
       const v4 = parseIpv4(part);
       if (v4 === undefined) return undefined;
       out.push(Math.floor(v4 / 0x1_0000), v4 % 0x1_0000);
