@@ -1,5 +1,6 @@
 /** Not a test: endpoints joined by a seeded network in virtual time, and raw peers that write their own messages. */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { latin1Bytes, latin1Text } from '../bytes/text.ts';
 import type { Address, SignallingTransport } from '../machine/address.ts';
 import { formatAddress } from '../machine/address.ts';
 import type { Crypto, HashName, Random } from '../machine/machine.ts';
@@ -217,7 +218,7 @@ export class Net {
   /** A raw peer's datagram. */
   send(from: RawPeer | Address, node: Node, text: string): void {
     const remote = 'address' in from ? from.address : from;
-    const bytes = Uint8Array.from(Buffer.from(text, 'latin1'));
+    const bytes = latin1Bytes(text);
     this.at(1, () => node.input({ kind: 'datagram', listener: 'udp', remote, bytes }));
   }
 
@@ -243,7 +244,7 @@ export class Net {
 
   #datagram(node: Node, listener: string, to: Address, bytes: Uint8Array): void {
     const from = node.listeners.find((l) => l.name === listener)!.local;
-    if (this.drop(Buffer.from(bytes).toString('latin1'), from, to)) return;
+    if (this.drop(latin1Text(bytes), from, to)) return;
     const { loss, duplicate, delay } = this.weather;
     const roll = (): number => this.random.uint32() / 2 ** 32;
     const copies = roll() < loss ? 0 : roll() < duplicate ? 2 : 1;
@@ -255,7 +256,7 @@ export class Net {
   #arrive(from: Address, to: Address, bytes: Uint8Array): void {
     const raw = this.raw.get(formatAddress(to));
     if (raw !== undefined) {
-      const text = Buffer.from(bytes).toString('latin1');
+      const text = latin1Text(bytes);
       raw.received.push({ at: this.now, text });
       return raw.on(text, from);
     }
@@ -358,11 +359,11 @@ export class Net {
 export const IDLE = { transactions: 0, sessions: 0, dialogs: 0, connections: 0, pendingAuth: 0 };
 
 export function sdp(text: string): { contentType: string; bytes: Uint8Array } {
-  return { contentType: 'application/sdp', bytes: Uint8Array.from(Buffer.from(text, 'latin1')) };
+  return { contentType: 'application/sdp', bytes: latin1Bytes(text) };
 }
 
 export function textOf(body: { readonly bytes: Uint8Array } | undefined): string | undefined {
-  return body === undefined ? undefined : Buffer.from(body.bytes).toString('latin1');
+  return body === undefined ? undefined : latin1Text(body.bytes);
 }
 
 /** Two endpoints, `alice` (192.0.2.1) and `bob` (192.0.2.2), each the other's peer. */
