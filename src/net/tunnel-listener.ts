@@ -3,19 +3,19 @@
  * place in a small table, which it has for `handshakeWithinMs` at most.
  */
 import { createServer as createTcpServer, type Socket, type Server as TcpServer } from 'node:net';
-import type { TLSSocket, Server as TlsServer } from 'node:tls';
+import { createServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import type { Address } from '../machine/address.ts';
 import { canonicalAddress } from './ip.ts';
 import { listenTcp } from './listen.ts';
 import { SourceCounts } from './source-limits.ts';
 import { Stream } from './stream.ts';
 import {
-  createTunnelServer,
   HANDSHAKE_WITHIN_MS,
   reloadTunnelServer,
   type TlsIdentity,
   tunnelExporter,
   tunnelPeerName,
+  tunnelServerOptions,
   watchExpiry,
 } from './tls.ts';
 import { remoteOf, TlsAcceptor } from './tls-acceptor.ts';
@@ -79,7 +79,8 @@ export class TunnelListener {
       options.maxUnauthenticated ?? 64,
       options.maxUnauthenticatedPerSource ?? 8,
     );
-    this.#tls = createTunnelServer(options.identity);
+    // Certificates that do not verify are refused in #onSecure, where the reason is known; Node would say "reset".
+    this.#tls = createServer({ ...tunnelServerOptions(options.identity), rejectUnauthorized: false });
     this.#acceptor = new TlsAcceptor(this.#tls, options.handshakeWithinMs ?? HANDSHAKE_WITHIN_MS, {
       onSecure: (socket, remote) => this.#onSecure(socket, remote),
       onRefused: (reason, remote) => handlers.onRefused(reason, remote),
@@ -141,9 +142,8 @@ export class TunnelListener {
 
   #onSecure(socket: TLSSocket, remote: Address): void {
     const site = tunnelPeerName(socket, this.#sites);
-    const refused = site === undefined ? 'unknown-site' : this.#full(site) ? 'too-many-of-site' : undefined;
-    if (site === undefined || refused !== undefined) {
-      this.#handlers.onRefused(refused ?? 'unknown-site', remote);
+    if (site === undefined || this.#full(site)) {
+      this.#handlers.onRefused(site === undefined ? strangerReason(socket) : 'too-many-of-site', remote);
       socket.destroy();
       return;
     }
@@ -166,4 +166,11 @@ export class TunnelListener {
     for (const accepted of this.#connections.values()) if (accepted.site === site) count++;
     return count >= this.#maxPerSite;
   }
+}
+
+function strangerReason(socket: TLSSocket): string {
+  if (socket.authorized) return 'unknown-site';
+  return Object.keys(socket.getPeerCertificate() ?? {}).length === 0
+    ? 'no-certificate'
+    : 'certificate-invalid';
 }
