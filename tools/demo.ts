@@ -4,16 +4,17 @@
  *   --json   one object on the last line and nothing else    --stay   keep everything running for a softphone
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { DEMO_IP, type DemoPorts, writeDemoConfigs } from './demo-config.ts';
 import { compare, render, tune } from './melody.ts';
-import { SipAgent, type AgentCall, type Behaviour } from './sip-agent.ts';
-import { writeDemoConfigs, type DemoPorts } from './demo-config.ts';
+import { type AgentCall, type Behaviour, SipAgent } from './sip-agent.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const launcher = join(root, 'bin/voip-sgw.js');
@@ -37,7 +38,9 @@ class GatewayProcess {
 
   constructor(role: 'termination' | 'relay', config: string) {
     this.#name = role;
-    this.child = spawn(process.execPath, [launcher, role, '--config', config], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = spawn(process.execPath, [launcher, role, '--config', config], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const keep = (chunk: Buffer): void => {
       this.output = (this.output + chunk.toString()).slice(-20_000);
     };
@@ -46,7 +49,8 @@ class GatewayProcess {
   }
 
   ensureAlive(): void {
-    if (this.child.exitCode !== null) throw new Error(`the ${this.#name} gateway ended (${this.child.exitCode}):\n${this.output}`);
+    if (this.child.exitCode !== null)
+      throw new Error(`the ${this.#name} gateway ended (${this.child.exitCode}):\n${this.output}`);
   }
 
   async stop(): Promise<void> {
@@ -87,7 +91,11 @@ async function ask<T>(config: string, ...command: string[]): Promise<T> {
 }
 
 interface Status {
-  readonly tunnels: readonly { readonly state: string; readonly lanes: number; readonly roundTripMs: number }[];
+  readonly tunnels: readonly {
+    readonly state: string;
+    readonly lanes: number;
+    readonly roundTripMs: number;
+  }[];
 }
 
 async function waitForTunnel(config: string, gateways: readonly GatewayProcess[]): Promise<Status> {
@@ -144,17 +152,27 @@ const CALL_MS = 4500;
 const NEEDED = 0.95;
 
 /** One call, heard on both ends; the ladder of both gateways and the quality are shown while it lasts. */
-async function scene(title: string, from: SipAgent, number: string, to: SipAgent, s: Scene): Promise<Outcome> {
+async function scene(
+  title: string,
+  from: SipAgent,
+  number: string,
+  to: SipAgent,
+  s: Scene,
+): Promise<Outcome> {
   say(`\n${title}`);
   const taken = to.taken.length;
   const call = await from.call(number, from === s.phone ? PHONE_SOUND : PBX_SOUND);
-  if (call.state !== 'connected') throw new Error(`the call to ${number} failed with SIP status ${call.endStatus}`);
+  if (call.state !== 'connected')
+    throw new Error(`the call to ${number} failed with SIP status ${call.endStatus}`);
   say(`  connected after ${call.setupMs.toFixed(0)} ms`);
   const callee = to.taken[taken] as AgentCall;
   await sleep(CALL_MS / 2);
   await showQuality(s);
   await sleep(CALL_MS / 2);
-  const [here, there] = await Promise.all([ask<CallView[]>(s.termination, 'calls'), ask<CallView[]>(s.relay, 'calls')]);
+  const [here, there] = await Promise.all([
+    ask<CallView[]>(s.termination, 'calls'),
+    ask<CallView[]>(s.relay, 'calls'),
+  ]);
   const views = [...here, ...there];
   const id = here[0]?.call;
   const sentByCaller = from === s.phone ? PHONE_SOUND : PBX_SOUND;
@@ -228,35 +246,47 @@ async function main(): Promise<number> {
   chmodSync(folder, 0o700);
   const stops: (() => unknown)[] = [];
   try {
-    say('VoIP Secure Gateway demo: Internet phone -> GW2 -> (two TCP connections dialled by GW1) -> GW1 -> PBX');
+    say(
+      'VoIP Secure Gateway demo: Internet phone -> GW2 -> (two TCP connections dialled by GW1) -> GW1 -> PBX',
+    );
+    const rtp = 2 * randomInt(10_000, 15_000);
     const ports: DemoPorts = {
       signalling: await freeTcpPort(),
       media: await freeTcpPort(),
-      gw2Sip: await freeUdpPort('127.0.0.1'),
-      gw1Sip: await freeUdpPort('127.0.0.2'),
-      phoneSip: await freeUdpPort('127.0.0.3'),
-      pbxSip: await freeUdpPort('127.0.0.4'),
+      gw2Sip: await freeUdpPort(DEMO_IP),
+      gw1Sip: await freeUdpPort(DEMO_IP),
+      phoneSip: await freeUdpPort(DEMO_IP),
+      pbxSip: await freeUdpPort(DEMO_IP),
+      gw2Rtp: rtp,
+      gw1Rtp: rtp + 1000,
     };
     await run(process.execPath, [launcher, 'init', folder]);
-    const configs = writeDemoConfigs(folder, ports, { read: (f) => readFileSync(f, 'utf8'), write: (f, t) => writeFileSync(f, t) }, stay);
+    const configs = writeDemoConfigs(folder, ports, (file, text) =>
+      writeFileSync(file, text, { mode: 0o600 }),
+    );
     say('certificates and configurations are written; starting both gateways');
-    const gateways = [new GatewayProcess('termination', configs.termination), new GatewayProcess('relay', configs.relay)];
+    const gateways = [
+      new GatewayProcess('termination', configs.termination),
+      new GatewayProcess('relay', configs.relay),
+    ];
     stops.push(...gateways.map((g) => () => g.stop()));
     const status = await waitForTunnel(configs.termination, gateways);
-    say(`tunnel is up: TLS 1.3, ${status.tunnels[0]?.lanes} media connections, round trip ${status.tunnels[0]?.roundTripMs.toFixed(1)} ms`);
+    say(
+      `tunnel is up: TLS 1.3, ${status.tunnels[0]?.lanes} media connections, round trip ${status.tunnels[0]?.roundTripMs.toFixed(1)} ms`,
+    );
     const phone = await SipAgent.start({
       name: '4930901820',
-      ip: '127.0.0.3',
+      ip: DEMO_IP,
       port: ports.phoneSip,
-      peer: { ip: '127.0.0.1', port: ports.gw2Sip },
+      peer: { ip: DEMO_IP, port: ports.gw2Sip },
       dialPlan: dialPlan(PHONE_SOUND),
     });
     stops.push(() => phone.stop());
     const pbx = await SipAgent.start({
       name: '200',
-      ip: '127.0.0.4',
+      ip: DEMO_IP,
       port: ports.pbxSip,
-      peer: { ip: '127.0.0.2', port: ports.gw1Sip },
+      peer: { ip: DEMO_IP, port: ports.gw1Sip },
       dialPlan: dialPlan(PBX_SOUND),
     });
     stops.push(() => pbx.stop());

@@ -80,7 +80,6 @@ export class SipAgent {
     this.#endpoint = new SipEndpoint({
       random,
       crypto,
-      wallClock: () => Date.now(),
       decisions: {
         identify: ({ remote }) => (remote.ip === peer.ip ? 'gateway' : undefined),
         authenticate: () => undefined,

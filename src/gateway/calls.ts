@@ -1,16 +1,17 @@
 /** The life of a call at a gateway: begun from its leg or from the tunnel, moved between the two, ended, recorded. */
-import { HalfCall, type HalfCallOutput } from '../call/half-call.ts';
+import { HalfCall } from '../call/half-call.ts';
+import type { HalfCallOutput } from '../call/half-call-contract.ts';
 import type { LegCommand, LegSetup } from '../call/leg.ts';
 import { SdpNegotiation } from '../interworking/sdp-negotiation.ts';
-import { SipLeg } from '../interworking/sip-leg.ts';
+import { SipLeg, type SipLegOutput } from '../interworking/sip-leg.ts';
 import { fail, ok, type Result } from '../machine/machine.ts';
 import type { CallId, CallMessage, Cause, Party } from '../meta/message.ts';
 import { describeMeta } from '../meta/text.ts';
 import type { SessionRef, SipTarget } from '../sip/contract.ts';
 import type { PeerConfig } from './config.ts';
 import type { GatewayCall } from './gateway-call.ts';
-import { writeRecord } from './records.ts';
-import type { Refusal } from './refusal.ts';
+import { recordOf } from './records.ts';
+import type { Refusal } from '../policy/refusal.ts';
 import type { SiteLink } from './site-link.ts';
 import type { GatewayState } from './state.ts';
 import { traceEntry } from './trace.ts';
@@ -25,6 +26,8 @@ export function newLeg(
     role: 'caller' | 'callee';
     peer: PeerConfig;
     target?: SipTarget;
+    /** Address the far end's signalling comes from. */
+    source?: string;
   },
 ): SipLeg {
   const { peer, role } = options;
@@ -34,7 +37,7 @@ export function newLeg(
     ports: gw.media.ports(options.call),
     sessionId: gw.providers.random.uint32() & 0x7fff_ffff,
     codecs: gw.config.media.codecs,
-    acceptMediaAddress: (ip) => gw.policy.mediaAddress(ip, peer.name),
+    acceptMediaAddress: (ip) => gw.policy.mediaAddress(ip, peer.name, options.source),
   });
   return new SipLeg({
     session: options.session,
@@ -51,13 +54,14 @@ export interface BeginFromLeg {
   readonly setup: LegSetup;
   /** Signalling source address, for the rate limits. */
   readonly source: string;
-  readonly authenticated: boolean;
+  /** Number of the account the call authenticated as. */
+  readonly account?: string;
 }
 
 /** A call from this gateway's own side, towards the tunnel. */
 export function beginFromLeg(gw: GatewayState, begin: BeginFromLeg): Result<GatewayCall, Refusal> {
   const { setup } = begin;
-  const identity = gw.policy.caller(setup.caller, setup.peer, begin.authenticated);
+  const identity = gw.policy.caller(setup.caller, setup.peer, begin.account);
   if (!identity.ok) return identity;
   const emergency = gw.policy.emergency(setup.callee);
   const decision = gw.policy.route(`peer:${setup.peer}`, setup.callee, identity.value);
@@ -68,7 +72,7 @@ export function beginFromLeg(gw: GatewayState, begin: BeginFromLeg): Result<Gate
   if (!link.usable)
     return fail({ cause: 41, reason: link.draining ? 'peer-draining' : 'tunnel-down', retryAfterSeconds: 5 });
   const admitted = gw.policy.admit(
-    { from: 'peer', name: setup.peer, source: begin.source, site: link.site, emergency },
+    { peer: setup.peer, source: begin.source, site: link.site, emergency },
     gw.now,
   );
   if (!admitted.ok) return admitted;
@@ -76,7 +80,7 @@ export function beginFromLeg(gw: GatewayState, begin: BeginFromLeg): Result<Gate
     id: begin.call,
     side: 'originator',
     link,
-    leg: begin.leg,
+    adapter: begin.leg,
     peer: setup.peer,
     caller: decision.caller,
     callee: decision.callee,
@@ -102,7 +106,7 @@ export function beginFromTunnel(
   link: SiteLink,
   setup: Setup,
 ): Result<GatewayCall, Refusal> {
-  if (gw.calls.has(setup.call)) return fail({ cause: 101, reason: 'call-id-in-use' });
+  if (gw.calls.byCall(setup.call) !== undefined) return fail({ cause: 101, reason: 'call-id-in-use' });
   if (gw.draining) return fail({ cause: 41, reason: 'draining', retryAfterSeconds: 30 });
   // A class asserted by the termination gateway never preempts; one from the intranet is believed by it.
   const emergency =
@@ -113,7 +117,7 @@ export function beginFromTunnel(
   const target = targetOf(gw, decision);
   if (!target.ok) return target;
   const admitted = gw.policy.admit(
-    { from: 'site', name: link.site, site: link.site, peer: target.value.peer.name, emergency },
+    { site: link.site, peer: target.value.peer.name, emergency },
     gw.now,
   );
   if (!admitted.ok) return admitted;
@@ -129,7 +133,7 @@ export function beginFromTunnel(
     id: setup.call,
     side: 'terminator',
     link,
-    leg,
+    adapter: leg,
     peer: target.value.peer.name,
     caller: decision.caller,
     callee: decision.callee,
@@ -175,7 +179,7 @@ interface Enter {
   readonly id: CallId;
   readonly side: 'originator' | 'terminator';
   readonly link: SiteLink;
-  readonly leg: SipLeg;
+  readonly adapter: SipLeg;
   readonly peer: string;
   readonly caller: Party;
   readonly callee: Party;
@@ -187,13 +191,13 @@ interface Enter {
 }
 
 function enter(gw: GatewayState, options: Enter): Result<GatewayCall, Refusal> {
-  const { id, link, leg } = options;
-  const base = options.streamBase ?? gw.streams.take(gw.now);
-  if (base === undefined) return fail({ cause: 34, reason: 'no-stream-ids' });
+  const { id, link, adapter, side } = options;
   const shard = options.shard ?? leastLoaded(gw, link.shards);
   if (shard >= link.shards) return fail({ cause: 95, reason: 'shard' });
-  if (options.streamBase !== undefined && !gw.streams.claim(link.site, base))
+  const base = options.streamBase ?? link.bases.allocate(gw.now);
+  if (options.streamBase !== undefined && !link.bases.accept(base, gw.now)) {
     return fail({ cause: 95, reason: 'stream-base' });
+  }
   const peer = gw.peer(options.peer)!;
   gw.media.begin({
     call: id,
@@ -205,8 +209,9 @@ function enter(gw: GatewayState, options: Enter): Result<GatewayCall, Refusal> {
   });
   const half = new HalfCall({
     call: id,
-    side: options.side,
-    role: gw.config.role,
+    side,
+    gateway: gatewayName(gw),
+    peer: options.peer,
     shard,
     streamBase: base,
     timers: {
@@ -214,145 +219,153 @@ function enter(gw: GatewayState, options: Enter): Result<GatewayCall, Refusal> {
       maxCallMs: gw.config.limits.maxCallSeconds * 1000,
     },
   });
+  const { peer: peerName, caller, callee, route, priority, admission } = options;
   const call: GatewayCall = {
-    id,
-    side: options.side,
-    site: link.site,
     half,
-    leg,
-    session: leg.session,
+    leg: adapter.session,
+    peer: peerName,
+    site: link.site,
+    adapter,
     streamBase: base,
     shard,
-    peer: options.peer,
-    caller: options.caller,
-    callee: options.callee,
-    route: options.route,
-    priority: options.priority,
-    startedAt: gw.now,
-    startedWall: gw.providers.wall(),
-    connectedAt: undefined,
-    alertingAt: undefined,
-    state: 'null',
-    admitted: options.admission,
-    over: undefined,
-    legOver: false,
+    caller,
+    callee,
+    route,
+    priority,
+    admission,
+    overAt: undefined,
     mediaOver: false,
+    connected: false,
   };
-  gw.calls.set(id, call);
-  gw.bySession.set(leg.session, call);
+  const added = gw.calls.add(call);
+  if (added !== 'added') {
+    link.bases.free(base, gw.now);
+    return fail(
+      added === 'full'
+        ? { cause: 42, reason: 'table-full', retryAfterSeconds: 10 }
+        : { cause: 101, reason: 'call-id-in-use' },
+    );
+  }
   gw.trace.open(id, options.peer, link.site);
-  gw.trace.claim(id, leg.session);
+  gw.trace.claim(id, adapter.session);
   return ok(call);
+}
+
+export function gatewayName(gw: GatewayState): 'relay-gateway' | 'termination-gateway' {
+  return gw.config.role === 'relay' ? 'relay-gateway' : 'termination-gateway';
 }
 
 function leastLoaded(gw: GatewayState, shards: number): number {
   const load = new Array<number>(shards).fill(0);
   if (shards === 1) return 0;
-  for (const call of gw.calls.values()) if (call.shard < shards) load[call.shard]!++;
+  for (const call of gw.calls.values()) if (call.shard < shards) load[call.shard] = load[call.shard]! + 1;
   return load.indexOf(Math.min(...load));
 }
 
 /** Moves what leg and half-call have to say, until both are silent. */
 export function drainCall(gw: GatewayState, call: GatewayCall): void {
   for (;;) {
-    const fromLeg = call.leg.poll();
+    const fromLeg = call.adapter.poll();
     if (fromLeg !== undefined) {
-      switch (fromLeg.kind) {
-        case 'event':
-          call.half.leg(fromLeg.event, gw.now);
-          break;
-        case 'sip':
-          gw.sip.handle({ kind: 'command', command: fromLeg.command }, gw.now);
-          break;
-        case 'digit':
-          gw.media.digit(call.id, fromLeg.stream, fromLeg.digit, fromLeg.durationMs);
-          break;
-        case 'count':
-          gw.count('sipRefused', fromLeg.reason);
-          break;
-      }
+      fromAdapter(gw, call, fromLeg);
       continue;
     }
     const output = call.half.poll();
     if (output === undefined) break;
     fromHalf(gw, call, output);
   }
-  if (call.over === undefined) gw.media.update(call.id, call.leg.streams(), gw.now);
-  gw.timers.set(`call:${call.id}`, callDeadline(call));
+  if (call.overAt === undefined) gw.media.update(call.half.call, call.adapter.streams(), gw.now);
+  gw.timers.set(
+    `call:${call.half.call}`,
+    call.overAt === undefined ? call.half.deadline() : call.overAt + MEDIA_WAIT_MS,
+  );
+}
+
+function fromAdapter(gw: GatewayState, call: GatewayCall, output: SipLegOutput): void {
+  switch (output.kind) {
+    case 'event':
+      call.half.leg(output.event, gw.now);
+      break;
+    case 'sip':
+      gw.sip.handle({ kind: 'command', command: output.command }, gw.now);
+      break;
+    case 'digit':
+      gw.media.digit(call.half.call, output.stream, output.digit, output.durationMs);
+      break;
+    case 'count':
+      gw.count('sipRefused', output.reason);
+      break;
+  }
 }
 
 function fromHalf(gw: GatewayState, call: GatewayCall, output: HalfCallOutput): void {
   switch (output.kind) {
     case 'leg':
-      call.leg.command(withRoute(call, output.command));
+      call.adapter.command(withRoute(call, output.command));
       // Ports and payload types are settled before the far end can have read our message.
-      gw.media.update(call.id, call.leg.streams(), gw.now);
+      if (call.overAt === undefined) gw.media.update(call.half.call, call.adapter.streams(), gw.now);
       break;
-    case 'tunnel': {
-      gw.trace.add(call.id, traceEntry(gw.providers.wall(), 'tunnel', 'out', describeMeta(output.message)));
+    case 'tunnel':
+      gw.trace.add(
+        call.half.call,
+        traceEntry(gw.providers.wall(), 'tunnel', 'out', describeMeta(output.message)),
+      );
       gw.links.get(call.site)?.send(output.message, gw.now);
       break;
-    }
     case 'state':
-      call.state = output.state;
-      if (output.state === 'alerting') call.alertingAt ??= gw.now;
-      if (output.state === 'connected' && call.connectedAt === undefined) {
-        call.connectedAt = gw.now;
+      if (output.state === 'connected' && !call.connected) {
+        call.connected = true;
         gw.count('calls', 'connected');
       }
       break;
+    case 'transfer':
+      // The Meta protocol carries transfers; no leg of this gateway carries one out yet (Q.850 79: not implemented).
+      call.half.transferResult('failure', 79);
+      break;
     case 'refused-message':
-      gw.count(output.from === 'tunnel' ? 'metaRefused' : 'sipRefused', 'out-of-state');
+      gw.count(output.from === 'tunnel' ? 'metaRefused' : 'sipRefused', output.reason);
       gw.log('debug', 'message out of state', {
-        call: call.id,
+        call: call.half.call,
         from: output.from,
         what: output.what,
         state: output.state,
+        reason: output.reason,
       });
       break;
     case 'ended':
-      endCall(gw, call, output.cause, output.origin);
+      endCall(gw, call, output.cause);
       break;
   }
 }
 
 /** Routing chose where the leg goes; the half-call does not know it. */
 function withRoute(call: GatewayCall, command: LegCommand): LegCommand {
-  return command.kind === 'setup'
-    ? { ...command, peer: call.peer, caller: call.caller, callee: call.callee }
-    : command;
+  if (command.kind !== 'setup') return command;
+  return { ...command, peer: call.peer, caller: call.caller, callee: call.callee };
 }
 
-function endCall(gw: GatewayState, call: GatewayCall, cause: Cause, origin: string): void {
-  if (call.over !== undefined) return;
-  call.over = { cause, origin, at: gw.now, wall: gw.providers.wall() };
-  call.state = 'ended';
-  if (call.connectedAt === undefined) gw.count('calls', 'failed');
+function endCall(gw: GatewayState, call: GatewayCall, cause: Cause): void {
+  if (call.overAt !== undefined) return;
+  call.overAt = gw.now;
+  if (!call.connected) gw.count('calls', 'failed');
   gw.count('releases', String(cause));
-  gw.policy.leave(call.admitted);
-  gw.media.release(call.id, gw.now);
-  gw.streams.release(call.site, call.streamBase, gw.now);
+  gw.policy.leave(call.admission);
+  gw.media.release(call.half.call, gw.now);
+  gw.links.get(call.site)?.bases.free(call.streamBase, gw.now);
 }
 
-/** Longest wait for the plane's last counters and the leg's last transaction. */
+/** Longest wait for the plane's last counters. */
 const MEDIA_WAIT_MS = 3000;
-
-function callDeadline(call: GatewayCall): number | undefined {
-  if (call.over === undefined) return call.half.deadline();
-  return call.over.at + MEDIA_WAIT_MS;
-}
 
 /** Writes the record once everything about the call is known (or has had its time), and forgets the call. */
 export function finishCall(gw: GatewayState, call: GatewayCall): void {
-  if (call.over === undefined) return;
-  if (!call.mediaOver && gw.now < call.over.at + MEDIA_WAIT_MS) return;
-  if (gw.calls.get(call.id) !== call) return;
-  writeRecord(gw, call, call.over);
-  gw.media.forget(call.id);
-  gw.trace.end(call.id);
-  gw.calls.delete(call.id);
-  gw.bySession.delete(call.session);
-  gw.timers.set(`call:${call.id}`, undefined);
+  if (call.overAt === undefined || gw.calls.byCall(call.half.call) !== call) return;
+  if (!call.mediaOver && gw.now < call.overAt + MEDIA_WAIT_MS) return;
+  gw.emit({ kind: 'cdr', record: recordOf(gw, call) });
+  gw.media.forget(call.half.call);
+  gw.trace.end(call.half.call);
+  gw.calls.remove(call.half.call);
+  gw.timers.set(`call:${call.half.call}`, undefined);
   gw.dirty.delete(call);
 }
 
@@ -363,6 +376,6 @@ export function releaseCall(
   cause: Cause,
   origin: 'tunnel' | 'own',
 ): void {
-  call.half.release(cause, origin === 'tunnel' ? 'tunnel' : `${gw.config.role}-gateway`, gw.now);
+  call.half.release(cause, origin === 'tunnel' ? 'tunnel' : gatewayName(gw), gw.now);
   gw.dirty.add(call);
 }

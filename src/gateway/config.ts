@@ -17,6 +17,8 @@ export interface GatewayConfig {
   readonly routes: readonly RouteConfig[];
   readonly limits: LimitsConfig;
   readonly emergency: readonly string[];
+  /** Numbers and patterns of the enterprise itself: a caller from outside may not claim one without authentication. */
+  readonly ownNumbers?: readonly string[];
   /** GW1 only: networks that media may be exchanged with besides the peers' own addresses (phones), CIDR. */
   readonly mediaNetworks: readonly string[];
   readonly operator: OperatorConfig;

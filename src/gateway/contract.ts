@@ -44,6 +44,8 @@ export type GatewayOutput =
       readonly value: unknown;
       readonly error?: string;
     }
+  /** The signalling link with a site works, or does not. */
+  | { readonly kind: 'link'; readonly site: string; readonly up: boolean }
   | { readonly kind: 'stopped' };
 
 export interface LogLine {

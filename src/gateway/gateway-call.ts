@@ -1,36 +1,22 @@
-/** One call at this gateway: its half-call, its leg and what is remembered for ladder and record. */
-import type { HalfCall } from '../call/half-call.ts';
+/** One call at this gateway: its half-call, the adapter of its leg, and what ladder and record need besides. */
+import type { CallEntry } from '../call/call-table.ts';
 import type { SipLeg } from '../interworking/sip-leg.ts';
-import type { Millis, WallMillis } from '../machine/machine.ts';
-import type { CallId, Party, Side } from '../meta/message.ts';
-import type { SessionRef } from '../sip/contract.ts';
+import type { Millis } from '../machine/machine.ts';
+import type { Party, Priority } from '../meta/message.ts';
 
-export interface GatewayCall {
-  readonly id: CallId;
-  readonly side: Side;
-  readonly site: string;
-  readonly half: HalfCall;
-  readonly leg: SipLeg;
-  readonly session: SessionRef;
+export interface GatewayCall extends CallEntry {
+  readonly adapter: SipLeg;
   readonly streamBase: number;
   readonly shard: number;
-  peer: string;
-  caller: Party;
-  callee: Party;
+  readonly caller: Party;
+  readonly callee: Party;
+  /** Name of the dial rule that decided. */
   readonly route: string;
-  readonly priority: 'normal' | 'priority' | 'emergency';
-  readonly startedAt: Millis;
-  readonly startedWall: WallMillis;
-  connectedAt: Millis | undefined;
-  alertingAt: Millis | undefined;
-  state: string;
-  /** Source the admission was asked with, to give its place back. */
-  readonly admitted: string;
-  /** The half-call has ended; the record waits for the last media counters. */
-  over:
-    | { readonly cause: number; readonly origin: string; readonly at: Millis; readonly wall: WallMillis }
-    | undefined;
-  /** SIP session ended. */
-  legOver: boolean;
+  readonly priority: Priority;
+  /** Admission's receipt, to give the place back. */
+  readonly admission: string;
+  /** The half-call has ended at this time; the record waits for the last media counters. */
+  overAt: Millis | undefined;
   mediaOver: boolean;
+  connected: boolean;
 }

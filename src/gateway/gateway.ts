@@ -37,13 +37,12 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
   constructor(options: GatewayOptions) {
     const { config, providers } = options;
     this.#bootId = options.bootId;
-    const policy = new GatewayPolicy(config);
+    const policy = new GatewayPolicy(config, 0);
     const sip = new SipEndpoint({
       random: providers.random,
       crypto: providers.crypto,
-      wallClock: () => providers.wall(),
       decisions: {
-        identify: (source) => this.#gw.policy.identify(source),
+        identify: (source) => this.#gw.policy.identify(source, this.#gw.now),
         authenticate: (peer) => this.#gw.policy.challenge(peer),
       },
       limits: {
@@ -67,7 +66,6 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     const gw = this.#gw;
     return {
       calls: gw.calls.size,
-      sessions: gw.bySession.size,
       ...gw.sip.sizes,
       ports: gw.media.sizes.ports,
       mediaCalls: gw.media.sizes.calls,
@@ -160,7 +158,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
   #configure(config: GatewayConfig): void {
     const gw = this.#gw;
     gw.config = config;
-    gw.policy.configure(config);
+    gw.policy.configure(config, gw.now);
     for (const site of sitesOf(config)) if (!gw.links.has(site)) this.#addLink(site);
     // A site that is gone loses its session; its calls are released.
     for (const [site, link] of gw.links) {
@@ -190,14 +188,14 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
       else if (key === 'media') gw.media.timeout(gw.now);
       else if (key === 'registrar') gw.registrar.expire(gw.now);
       else if (key === 'drain')
-        for (const call of gw.calls.values()) if (call.over === undefined) releaseCall(gw, call, 41, 'own');
+        for (const call of gw.calls.values()) if (call.overAt === undefined) releaseCall(gw, call, 41, 'own');
       if (key.startsWith('link:')) {
         const link = gw.links.get(key.slice(5));
         if (link !== undefined) linkTimeout(gw, link, gw.now);
       } else if (key.startsWith('call:')) {
-        const call = gw.calls.get(key.slice(5));
+        const call = gw.calls.byCall(key.slice(5));
         if (call === undefined) continue;
-        if (call.over === undefined) call.half.timeout(gw.now);
+        if (call.overAt === undefined) call.half.timeout(gw.now);
         gw.dirty.add(call);
       }
     }
@@ -282,6 +280,10 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
       case 'count':
         gw.count('sipRefused', output.reason);
         if (output.name !== undefined) gw.counters.addForeign(output.name);
+        if (output.remote !== undefined && gw.policy.offence(output.reason, output.remote.ip, gw.now) === 'banned') {
+          gw.count('sipRefused', 'source-banned');
+          gw.log('warn', 'source banned', { source: output.remote.ip, reason: output.reason });
+        }
         break;
       case 'trace': {
         if (output.session === undefined) break;
@@ -289,9 +291,9 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
           ...traceEntry(gw.providers.wall(), 'leg', output.direction, output.line),
           remote: `${output.remote.ip} ${output.transport}`,
         };
-        const call = gw.bySession.get(output.session);
+        const call = gw.calls.byLeg(output.session);
         if (call === undefined) gw.trace.addPending(output.session, entry);
-        else gw.trace.add(call.id, entry);
+        else gw.trace.add(call.half.call, entry);
         break;
       }
       default:
@@ -322,13 +324,13 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
           gw.emit({ kind: 'plane', shard: output.shard, command: output.command });
           break;
         case 'failed': {
-          const call = gw.calls.get(output.call);
+          const call = gw.calls.byCall(output.call);
           gw.log('error', 'media failed', { call: output.call, reason: output.reason });
-          if (call !== undefined && call.over === undefined) releaseCall(gw, call, 47, 'own');
+          if (call !== undefined && call.overAt === undefined) releaseCall(gw, call, 47, 'own');
           break;
         }
         case 'finished': {
-          const call = gw.calls.get(output.call);
+          const call = gw.calls.byCall(output.call);
           if (call !== undefined) {
             call.mediaOver = true;
             gw.dirty.add(call);

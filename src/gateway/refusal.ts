@@ -1,18 +1,11 @@
 import { causeToStatus } from '../interworking/cause.ts';
+import type { Refusal } from '../policy/refusal.ts';
 
-/** Why a call is refused before it exists: a Q.850 cause for the caller and a stable token for the counter. */
-export interface Refusal {
-  readonly cause: number;
-  readonly reason: string;
-  readonly retryAfterSeconds?: number;
-}
-
+/** The SIP answer to a call that policy refuses: 503 where it is worth trying again, else by cause. */
 export function statusOfRefusal(refusal: Refusal): {
   readonly status: number;
   readonly retryAfterSeconds?: number;
 } {
-  const status = refusal.retryAfterSeconds === undefined ? causeToStatus(refusal.cause) : 503;
-  return refusal.retryAfterSeconds === undefined
-    ? { status }
-    : { status, retryAfterSeconds: refusal.retryAfterSeconds };
+  if (refusal.retryAfterSeconds === undefined) return { status: causeToStatus(refusal.cause) };
+  return { status: 503, retryAfterSeconds: refusal.retryAfterSeconds };
 }

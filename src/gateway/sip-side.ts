@@ -28,13 +28,10 @@ export function sipEvent(gw: GatewayState, event: SipEvent): void {
       gw.log('warn', 'peer is down', { peer: event.peer, reason: event.reason });
       return;
     default: {
-      const call = gw.bySession.get(event.session);
-      if (event.kind === 'ended') {
-        gw.trace.forgetPending(event.session);
-        if (call !== undefined) call.legOver = true;
-      }
+      const call = gw.calls.byLeg(event.session);
+      if (event.kind === 'ended') gw.trace.forgetPending(event.session);
       if (call === undefined) return; // refused before it became a call
-      call.leg.sip(event);
+      call.adapter.sip(event);
       gw.dirty.add(call);
     }
   }
@@ -70,7 +67,7 @@ function incoming(gw: GatewayState, event: Incoming): void {
     return;
   }
   const call = gw.newCallId();
-  const leg = newLeg(gw, { call, session: event.session, role: 'caller', peer });
+  const leg = newLeg(gw, { call, session: event.session, role: 'caller', peer, source: event.remote.ip });
   const setup = setupFromInvite(
     leg,
     event,
@@ -86,7 +83,7 @@ function incoming(gw: GatewayState, event: Incoming): void {
     leg,
     setup,
     source: event.remote.ip,
-    authenticated: event.account !== undefined,
+    ...(event.account === undefined ? {} : { account: event.account }),
   });
   if (verdict.ok) return;
   gw.media.release(call, gw.now);

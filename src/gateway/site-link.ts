@@ -1,5 +1,7 @@
 /** One far gateway (a site at the termination gateway, the termination gateway at a relay) and what is open with it. */
+
 import { toHex } from '../bytes/text.ts';
+import { StreamBases } from '../call/stream-bases.ts';
 import type { Crypto, Millis, Random, Result } from '../machine/machine.ts';
 import { Timers } from '../machine/timers.ts';
 import { decodeMeta } from '../meta/decode.ts';
@@ -25,6 +27,8 @@ export class SiteLink {
   sessionId = '';
   laneKey = '';
   shards = 1;
+  /** Stream ids of the live session. */
+  bases: StreamBases;
   minor = 0;
   roundTripMs = -1;
   /** The far end drains: no new calls to it. */
@@ -37,9 +41,13 @@ export class SiteLink {
   #pending = new Map<number, PendingExchange>();
   #timers = new Timers<number>();
 
+  readonly #gateway: 'termination-gateway' | 'relay-gateway';
+
   constructor(site: string, options: TunnelOptions, providers: { random: Random; crypto: Crypto }) {
     this.site = site;
-    this.tunnel = new TunnelSession(options, providers);
+    this.#gateway = options.role === 'dialer' ? 'relay-gateway' : 'termination-gateway';
+    this.bases = new StreamBases(this.#gateway);
+    this.tunnel = new TunnelSession(options, providers.crypto, providers.random);
   }
 
   input(input: TunnelInput, now: Millis): void {
@@ -68,6 +76,7 @@ export class SiteLink {
     this.draining = false;
     this.fenceListed = new Set();
     this.lanes.clear();
+    this.bases = new StreamBases(this.#gateway);
   }
 
   send(message: MetaMessage, now: Millis): void {

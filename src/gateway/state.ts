@@ -1,5 +1,6 @@
 /** Everything one gateway holds, and the way effects leave it. The other files of this folder are the operations on it. */
 import { toHex } from '../bytes/text.ts';
+import { CallTable } from '../call/call-table.ts';
 import type { Crypto, Millis, Random, WallMillis } from '../machine/machine.ts';
 import { Timers } from '../machine/timers.ts';
 import type { MediaControl } from '../media/media-control.ts';
@@ -29,8 +30,7 @@ export class GatewayState {
   readonly sip: SipEndpoint;
   readonly media: MediaControl;
   readonly links = new Map<string, SiteLink>();
-  readonly calls = new Map<CallId, GatewayCall>();
-  readonly bySession = new Map<SessionRef, GatewayCall>();
+  readonly calls: CallTable<GatewayCall>;
   /** Calls with output to drain. */
   readonly dirty = new Set<GatewayCall>();
   readonly timers = new Timers<string>();
@@ -59,6 +59,7 @@ export class GatewayState {
     this.providers = options.providers;
     this.sip = options.sip;
     this.media = options.media;
+    this.calls = new CallTable(options.config.limits.maxCalls + 100);
   }
 
   emit(output: GatewayOutput): void {

@@ -1,12 +1,13 @@
 /** What the far gateways tell: links coming and going, Meta messages, fences. Nothing in here is believed unexamined. */
-import { compareFence } from '../call/fence.ts';
+import { answerUnknownCall } from '../call/call-table.ts';
+import { compareFence, type LocalCall } from '../call/fence.ts';
 import type { Millis } from '../machine/machine.ts';
 import type { PlaneCommand } from '../media/plane-contract.ts';
 import { decodeFence, encodeFence } from '../meta/fence.ts';
-import type { CallMessage, FenceCall, MetaMessage } from '../meta/message.ts';
+import type { CallMessage, MetaMessage } from '../meta/message.ts';
 import { describeMeta } from '../meta/text.ts';
 import type { TunnelEvent } from '../tunnel/contract.ts';
-import { beginFromTunnel, releaseCall } from './calls.ts';
+import { beginFromTunnel, gatewayName, releaseCall } from './calls.ts';
 import type { GatewayCall } from './gateway-call.ts';
 import { answer, checkProof } from './remote-users.ts';
 import type { SiteLink } from './site-link.ts';
@@ -20,6 +21,7 @@ export function tunnelEvent(gw: GatewayState, link: SiteLink, event: TunnelEvent
       break;
     case 'up':
       link.state = 'up';
+      gw.emit({ kind: 'link', site: link.site, up: true });
       gw.count('tunnelEvents', event.resumed ? 'resumed' : 'up');
       gw.log('info', 'tunnel is up', { site: link.site, resumed: event.resumed });
       for (const call of callsOf(gw, link)) {
@@ -29,6 +31,7 @@ export function tunnelEvent(gw: GatewayState, link: SiteLink, event: TunnelEvent
       break;
     case 'down':
       link.state = 'down';
+      gw.emit({ kind: 'link', site: link.site, up: false });
       gw.count('tunnelEvents', 'down');
       gw.log('warn', 'tunnel is down', { site: link.site, reason: event.reason });
       for (const call of callsOf(gw, link)) {
@@ -69,7 +72,7 @@ export function tunnelEvent(gw: GatewayState, link: SiteLink, event: TunnelEvent
 }
 
 function callsOf(gw: GatewayState, link: SiteLink): GatewayCall[] {
-  return [...gw.calls.values()].filter((call) => call.site === link.site && call.over === undefined);
+  return [...gw.calls.ofSite(link.site)].filter((call) => call.overAt === undefined);
 }
 
 function newSession(
@@ -140,7 +143,7 @@ function payload(gw: GatewayState, link: SiteLink, bytes: Uint8Array): void {
 }
 
 function callMessage(gw: GatewayState, link: SiteLink, message: CallMessage): void {
-  const call = gw.calls.get(message.call);
+  const call = gw.calls.byCall(message.call);
   // A call belongs to the site it was made with: one site cannot touch the calls of another.
   if (call !== undefined && call.site !== link.site) {
     gw.count('metaRefused', 'call-of-another-site');
@@ -159,29 +162,28 @@ function callMessage(gw: GatewayState, link: SiteLink, message: CallMessage): vo
         kind: 'release',
         call: message.call,
         cause,
-        origin: gw.config.role === 'relay' ? 'relay-gateway' : 'termination-gateway',
+        origin: gatewayName(gw),
         ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
       },
       gw.now,
     );
     return;
   }
-  if (call === undefined || call.over !== undefined) {
+  if (call === undefined || call.overAt !== undefined) {
     unknownCall(gw, link, message);
     return;
   }
-  gw.trace.add(call.id, traceEntry(gw.providers.wall(), 'tunnel', 'in', describeMeta(message)));
+  gw.trace.add(message.call, traceEntry(gw.providers.wall(), 'tunnel', 'in', describeMeta(message)));
   call.half.tunnel(message, gw.now);
   gw.dirty.add(call);
 }
 
-/** Releases cross, so a message for a call that is over here is normal; what asks for an answer gets one. */
+/** Releases cross, so a message for a call that is over here is normal; what must be answered is. */
 function unknownCall(gw: GatewayState, link: SiteLink, message: CallMessage): void {
-  if (message.kind === 'status-enquiry') {
-    link.send({ kind: 'status', call: message.call, state: 'null', mediaGeneration: 0 }, gw.now);
-  } else if (message.kind !== 'release' && message.kind !== 'status') {
-    gw.count('metaRefused', 'unknown-call');
-  }
+  const reply = answerUnknownCall(message, gatewayName(gw));
+  if (reply === undefined) return;
+  gw.count('metaRefused', 'unknown-call');
+  link.send(reply, gw.now);
 }
 
 function otherMessage(gw: GatewayState, link: SiteLink, message: Exclude<MetaMessage, CallMessage>): void {
@@ -228,42 +230,46 @@ function otherMessage(gw: GatewayState, link: SiteLink, message: Exclude<MetaMes
   }
 }
 
-function fenceWanted(gw: GatewayState, link: SiteLink): void {
-  const calls = callsOf(gw, link);
-  link.fenceListed = new Set(calls.map((c) => c.id));
-  const list: FenceCall[] = calls.map((c) => ({
-    call: c.id,
-    state: c.half.metaState,
-    mediaGeneration: c.half.mediaGeneration,
+function fenceList(gw: GatewayState, link: SiteLink): LocalCall[] {
+  return callsOf(gw, link).map(({ half }) => ({
+    call: half.call,
+    side: half.side,
+    state: half.metaState,
+    mediaGeneration: half.mediaGeneration,
   }));
+}
+
+function fenceWanted(gw: GatewayState, link: SiteLink): void {
+  const list = fenceList(gw, link);
+  link.fenceListed = new Set(list.map((c) => c.call));
   link.input({ kind: 'fence', body: encodeFence(list) }, gw.now);
 }
 
-/** After a cut: what only one side knows is released (architecture: resync after a cut). */
+/** After a cut: what only this side knows is released, what is seen differently is asked about. */
 function fence(gw: GatewayState, link: SiteLink, body: Uint8Array): void {
   const remote = decodeFence(body);
   if (!remote.ok) {
     gw.count('metaRefused', 'fence');
     return;
   }
-  const local = callsOf(gw, link).filter((c) => link.fenceListed.has(c.id));
-  const verdict = compareFence(
-    local.map((c) => ({ call: c.id, state: c.half.metaState, mediaGeneration: c.half.mediaGeneration })),
-    remote.value,
-  );
-  for (const id of verdict.releaseLocal) {
-    const call = gw.calls.get(id);
+  // Calls begun since our last list are not compared: the far end cannot know them yet.
+  const local = fenceList(gw, link).filter((c) => link.fenceListed.has(c.call));
+  const { release, enquire } = compareFence(local, remote.value);
+  for (const id of release) {
+    const call = gw.calls.byCall(id);
     if (call !== undefined) releaseCall(gw, call, 41, 'tunnel');
   }
-  for (const id of verdict.releaseRemote) {
-    if (gw.calls.has(id)) continue; // begun since our list
-    link.send({ kind: 'release', call: id, cause: 41, origin: 'tunnel' }, gw.now);
+  for (const id of enquire) {
+    const call = gw.calls.byCall(id);
+    if (call === undefined) continue;
+    call.half.enquire(gw.now);
+    gw.dirty.add(call);
   }
-  if (verdict.releaseLocal.length + verdict.releaseRemote.length > 0) {
-    gw.log('warn', 'calls released after a cut', {
+  if (release.length + enquire.length > 0) {
+    gw.log('warn', 'calls differ after a cut', {
       site: link.site,
-      here: verdict.releaseLocal.length,
-      there: verdict.releaseRemote.length,
+      released: release.length,
+      asked: enquire.length,
     });
   }
 }

@@ -54,19 +54,21 @@ function statusView(gw: GatewayState): StatusView {
 }
 
 function callView(gw: GatewayState, call: GatewayCall): CallView {
-  const streams = call.leg.streams().filter((s) => s.active);
+  const { half } = call;
+  const { setupAt, connectAt } = half.facts;
+  const streams = call.adapter.streams().filter((s) => s.active);
   return {
-    call: call.id,
-    state: call.state,
-    side: call.side,
+    call: half.call,
+    state: half.state,
+    side: half.side,
     peer: call.peer,
     site: call.site,
     caller: userOf(call.caller),
     callee: userOf(call.callee),
-    startedAt: isoTime(call.startedWall),
-    connectedSeconds: call.connectedAt === undefined ? 0 : Math.floor((gw.now - call.connectedAt) / 1000),
+    startedAt: isoTime(gw.providers.wall() - (gw.now - (setupAt ?? gw.now))),
+    connectedSeconds: connectAt === undefined ? 0 : Math.floor((gw.now - connectAt) / 1000),
     codecs: [...new Set(streams.flatMap((s) => s.formats.map((f) => f.format.name)))],
-    streams: gw.media.counters(call.id),
+    streams: gw.media.counters(half.call),
   };
 }
 

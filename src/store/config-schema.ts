@@ -361,6 +361,13 @@ export const configSchema = z
       .max(100)
       .default(['112', '911'])
       .describe('Numbers as dialled that go before everything else.'),
+    ownNumbers: z
+      .array(z.string().min(1).max(64))
+      .max(1000)
+      .default([])
+      .describe(
+        'Numbers and patterns (as in routes) of the enterprise itself: a caller from outside may not claim one without authentication.',
+      ),
     mediaNetworks: z
       .array(cidr())
       .max(NETWORKS)

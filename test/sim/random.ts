@@ -31,7 +31,12 @@ export class SeededRandom implements Random {
   }
 }
 
-const NODE_NAMES: Record<HashName, string> = { md5: 'md5', sha1: 'sha1', sha256: 'sha256', 'sha512-256': 'sha512-256' };
+const NODE_NAMES: Record<HashName, string> = {
+  md5: 'md5',
+  sha1: 'sha1',
+  sha256: 'sha256',
+  'sha512-256': 'sha512-256',
+};
 
 export const simCrypto: Crypto = {
   hash: (name, data) => createHash(NODE_NAMES[name]).update(data).digest(),

@@ -28,7 +28,13 @@ export function peer(name: string, host: string, more: Partial<PeerConfig> = {})
   };
 }
 
-export function route(name: string, from: RouteRule['from'], match: string, to: string, more: Partial<RouteRule> = {}): RouteRule {
+export function route(
+  name: string,
+  from: RouteRule['from'],
+  match: string,
+  to: string,
+  more: Partial<RouteRule> = {},
+): RouteRule {
   return { name, from, match, to, strip: 0, prefix: '', callerStrip: 0, callerPrefix: '', ...more };
 }
 
@@ -55,10 +61,7 @@ export function terminationConfig(): GatewayConfig {
     },
     peers: [peer('internet', '203.0.113.5', { sources: ['203.0.113.0/24'] })],
     accounts: [],
-    routes: [
-      route('in', 'peers', '*', 'tunnel:site-a'),
-      route('out', 'tunnel', '*', 'peer:internet'),
-    ],
+    routes: [route('in', 'peers', '*', 'tunnel:site-a'), route('out', 'tunnel', '*', 'peer:internet')],
     limits,
     emergency: ['112'],
     mediaNetworks: [],
@@ -79,9 +82,6 @@ export function relayConfig(): GatewayConfig {
     media: { ...base.media, pools: [{ ip: '10.0.0.1', ports: [16384, 17383] }] },
     peers: [peer('pbx', '10.0.0.10', { trusted: true })],
     mediaNetworks: ['10.0.0.0/8'],
-    routes: [
-      route('in', 'tunnel', '*', 'peer:pbx'),
-      route('out', 'peers', '*', 'tunnel'),
-    ],
+    routes: [route('in', 'tunnel', '*', 'peer:pbx'), route('out', 'peers', '*', 'tunnel')],
   };
 }

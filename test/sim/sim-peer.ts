@@ -1,8 +1,9 @@
 /** A SIP phone or PBX in memory: our endpoint under a script. Its SDP is built and read by hand. */
-import { SipEndpoint } from '../../src/sip/endpoint.ts';
-import type { SipCommand, SipEvent, SipOutput } from '../../src/sip/contract.ts';
-import type { SipRequest } from '../../src/sip/message.ts';
+
 import type { Address } from '../../src/machine/address.ts';
+import type { SipCommand, SipEvent, SipOutput } from '../../src/sip/contract.ts';
+import { SipEndpoint } from '../../src/sip/endpoint.ts';
+import type { SipRequest } from '../../src/sip/message.ts';
 import { SeededRandom, simCrypto } from './random.ts';
 
 export interface SimPeerOptions {
@@ -52,7 +53,6 @@ export class SimPeer {
     this.endpoint = new SipEndpoint({
       random: new SeededRandom(options.seed),
       crypto: simCrypto,
-      wallClock: () => 1_800_000_000_000 + this.now,
       decisions: {
         identify: ({ remote }) => (remote.ip === gateway.ip ? 'gateway' : undefined),
         authenticate: () => undefined,
@@ -87,7 +87,10 @@ export class SimPeer {
       if (output === undefined) return undefined;
       if (output.kind === 'event') this.#event(output.event);
       else if (output.kind === 'open-stream') {
-        this.endpoint.handle({ kind: 'stream-closed', connection: output.connection, reason: 'udp only' }, this.now);
+        this.endpoint.handle(
+          { kind: 'stream-closed', connection: output.connection, reason: 'udp only' },
+          this.now,
+        );
       } else return output;
     }
   }
@@ -121,7 +124,12 @@ export class SimPeer {
 
   early(call: SimCall): void {
     if (call.state === 'ended' || call.state === 'connected') return;
-    this.command({ kind: 'provisional', session: call.session, status: 183, ...(call.lateOffer ? {} : { body: this.sdp(call) }) });
+    this.command({
+      kind: 'provisional',
+      session: call.session,
+      status: 183,
+      ...(call.lateOffer ? {} : { body: this.sdp(call) }),
+    });
   }
 
   accept(call: SimCall): void {
@@ -201,16 +209,19 @@ export class SimPeer {
         break;
       case 'answered':
         call.state = 'connected';
-        if (event.needsAck) this.command({ kind: 'acknowledge', session: call.session, body: this.sdp(call) });
+        if (event.needsAck)
+          this.command({ kind: 'acknowledge', session: call.session, body: this.sdp(call) });
         break;
       case 'modify':
         call.modifiesSeen++;
-        if (this.acceptModify) this.command({ kind: 'modify-accept', session: call.session, body: this.sdp(call) });
+        if (this.acceptModify)
+          this.command({ kind: 'modify-accept', session: call.session, body: this.sdp(call) });
         else this.command({ kind: 'modify-refuse', session: call.session, status: 488 });
         break;
       case 'modify-accepted':
         call.modifyAccepted++;
-        if (event.needsAck) this.command({ kind: 'acknowledge', session: call.session, body: this.sdp(call) });
+        if (event.needsAck)
+          this.command({ kind: 'acknowledge', session: call.session, body: this.sdp(call) });
         break;
       case 'modify-refused':
         call.modifyRefused++;

@@ -1,15 +1,16 @@
 /** Two whole gateways, a phone and a PBX in memory: a seeded lossy network and virtual time. */
-import type { Address } from '../../src/machine/address.ts';
-import { formatAddress } from '../../src/machine/address.ts';
+
 import type { GatewayConfig } from '../../src/gateway/config.ts';
 import type { GatewayInput, GatewayOutput } from '../../src/gateway/contract.ts';
 import { Gateway } from '../../src/gateway/gateway.ts';
+import type { Address } from '../../src/machine/address.ts';
+import { formatAddress } from '../../src/machine/address.ts';
 import type { PlaneCommand, PlaneEvent, StreamCounters } from '../../src/media/plane-contract.ts';
 import { REFUSALS } from '../../src/media/plane-contract.ts';
 import { SeededRandom, simCrypto } from './random.ts';
 import { Schedule } from './schedule.ts';
-import { SimPeer, type SimPeerOptions } from './sim-peer.ts';
 import { relayConfig, terminationConfig } from './sim-config.ts';
+import { SimPeer, type SimPeerOptions } from './sim-peer.ts';
 
 export interface NetworkOptions {
   readonly loss: number;
@@ -88,15 +89,35 @@ export class World {
     this.network = options.network ?? CLEAN;
     this.termination = this.#boot('termination');
     this.relay = this.#boot('relay');
-    this.phone = new SimPeer({ name: 'alice', address: ADDRESSES.phone, gateway: ADDRESSES.gw2, seed: this.#seed + 11, ...options.phone });
-    this.pbx = new SimPeer({ name: '200', address: ADDRESSES.pbx, gateway: ADDRESSES.gw1, seed: this.#seed + 12, ...options.pbx });
+    this.phone = new SimPeer({
+      name: 'alice',
+      address: ADDRESSES.phone,
+      gateway: ADDRESSES.gw2,
+      seed: this.#seed + 11,
+      ...options.phone,
+    });
+    this.pbx = new SimPeer({
+      name: '200',
+      address: ADDRESSES.pbx,
+      gateway: ADDRESSES.gw1,
+      seed: this.#seed + 12,
+      ...options.pbx,
+    });
     for (const peer of [this.phone, this.pbx]) peer.later = (ms, run) => this.schedule.after(ms, run);
   }
 
   #boot(role: 'termination' | 'relay'): SimGateway {
-    const config = role === 'termination' ? { ...terminationConfig(), ...this.#options.termination } : { ...relayConfig(), ...this.#options.relay };
+    const config =
+      role === 'termination'
+        ? { ...terminationConfig(), ...this.#options.termination }
+        : { ...relayConfig(), ...this.#options.relay };
     this.#boots++;
-    return new SimGateway(config, this.#seed * 1000 + this.#boots, 1_000_000 + this.schedule.now, () => this.schedule.now);
+    return new SimGateway(
+      config,
+      this.#seed * 1000 + this.#boots,
+      1_000_000 + this.schedule.now,
+      () => this.schedule.now,
+    );
   }
 
   /** Starts both gateways and runs until the tunnel is up. */
@@ -109,7 +130,8 @@ export class World {
 
   /** The process dies and comes again: no goodbye, no memory. */
   restart(role: 'termination' | 'relay'): void {
-    for (const pipe of this.#pipes) this.#closePipe(pipe, 'reset', role === 'termination' ? 'relay' : 'termination');
+    for (const pipe of this.#pipes)
+      this.#closePipe(pipe, 'reset', role === 'termination' ? 'relay' : 'termination');
     if (role === 'termination') this.termination = this.#boot('termination');
     else this.relay = this.#boot('relay');
     this.input(role === 'termination' ? this.termination : this.relay, { kind: 'start' });
@@ -137,16 +159,20 @@ export class World {
       if (steps > 2_000_000) throw new Error('the world does not come to rest');
       const next = Math.min(
         this.schedule.next() ?? Infinity,
-        ...[this.termination.gateway, this.relay.gateway, this.phone.endpoint, this.pbx.endpoint].map((m) => m.deadline() ?? Infinity),
+        ...[this.termination.gateway, this.relay.gateway, this.phone.endpoint, this.pbx.endpoint].map(
+          (m) => m.deadline() ?? Infinity,
+        ),
       );
       if (next > until) break;
       this.schedule.advance(Math.max(next, this.schedule.now));
       this.phone.now = this.pbx.now = this.schedule.now;
       for (const g of [this.termination, this.relay]) {
-        if ((g.gateway.deadline() ?? Infinity) <= this.schedule.now) g.gateway.handle({ kind: 'timeout' }, this.schedule.now);
+        if ((g.gateway.deadline() ?? Infinity) <= this.schedule.now)
+          g.gateway.handle({ kind: 'timeout' }, this.schedule.now);
       }
       for (const p of [this.phone, this.pbx]) {
-        if ((p.endpoint.deadline() ?? Infinity) <= this.schedule.now) p.endpoint.handle({ kind: 'timeout' }, this.schedule.now);
+        if ((p.endpoint.deadline() ?? Infinity) <= this.schedule.now)
+          p.endpoint.handle({ kind: 'timeout' }, this.schedule.now);
       }
       this.#drainAll();
     }
@@ -206,10 +232,14 @@ export class World {
         if (out.output.kind === 'send-datagram') this.datagram(own, out.output.remote, out.output.bytes);
         else if (out.output.kind === 'open-stream') {
           const connection = out.output.connection;
-          this.schedule.after(1, () => this.input(g, { kind: 'sip', input: { kind: 'stream-closed', connection, reason: 'refused' } }));
+          this.schedule.after(1, () =>
+            this.input(g, { kind: 'sip', input: { kind: 'stream-closed', connection, reason: 'refused' } }),
+          );
         } else if (out.output.kind === 'resolve') {
           const query = out.output.query;
-          this.schedule.after(1, () => this.input(g, { kind: 'sip', input: { kind: 'resolved', query, targets: [] } }));
+          this.schedule.after(1, () =>
+            this.input(g, { kind: 'sip', input: { kind: 'resolved', query, targets: [] } }),
+          );
         }
         break;
       case 'tunnel':
@@ -231,6 +261,7 @@ export class World {
         g.stopped = true;
         break;
       case 'count':
+      case 'link':
         break;
     }
   }
@@ -239,7 +270,8 @@ export class World {
     if (this.random.real() < this.network.loss) return;
     const copies = this.random.real() < this.network.duplicate ? 2 : 1;
     for (let i = 0; i < copies; i++) {
-      const delay = this.network.minDelayMs + this.random.below(this.network.maxDelayMs - this.network.minDelayMs + 1);
+      const delay =
+        this.network.minDelayMs + this.random.below(this.network.maxDelayMs - this.network.minDelayMs + 1);
       const copy = bytes.slice();
       this.schedule.after(delay, () => this.#deliver(from, to, copy));
     }
@@ -272,7 +304,8 @@ export class World {
       if (pipe.dead) return;
       const bytes = out.bytes.slice();
       this.schedule.after(3, () => {
-        if (pipe.open && !pipe.dead) this.#toEnd(side === 'relay' ? 'termination' : 'relay', pipe, { kind: 'data', bytes });
+        if (pipe.open && !pipe.dead)
+          this.#toEnd(side === 'relay' ? 'termination' : 'relay', pipe, { kind: 'data', bytes });
       });
     } else {
       // Data sent before the close arrives before it.
@@ -285,11 +318,19 @@ export class World {
   #dial(connection: number): void {
     if (this.schedule.now < this.#cutUntil) {
       this.schedule.after(5, () =>
-        this.input(this.relay, { kind: 'tunnel', site: 'gw2', input: { kind: 'closed', connection, reason: 'unreachable' } }),
+        this.input(this.relay, {
+          kind: 'tunnel',
+          site: 'gw2',
+          input: { kind: 'closed', connection, reason: 'unreachable' },
+        }),
       );
       return;
     }
-    const pipe: Pipe = { ends: { relay: connection, termination: this.#nextConnection++ }, open: true, dead: false };
+    const pipe: Pipe = {
+      ends: { relay: connection, termination: this.#nextConnection++ },
+      open: true,
+      dead: false,
+    };
     this.#pipes.push(pipe);
     const exporter = this.random.bytes(32);
     this.schedule.after(6, () => {
@@ -302,10 +343,17 @@ export class World {
   #toEnd(
     side: 'relay' | 'termination',
     pipe: Pipe,
-    event: { kind: 'data'; bytes: Uint8Array } | { kind: 'connected'; exporter: Uint8Array } | { kind: 'closed'; reason: string },
+    event:
+      | { kind: 'data'; bytes: Uint8Array }
+      | { kind: 'connected'; exporter: Uint8Array }
+      | { kind: 'closed'; reason: string },
   ): void {
     const g = side === 'relay' ? this.relay : this.termination;
-    this.input(g, { kind: 'tunnel', site: side === 'relay' ? 'gw2' : 'site-a', input: { ...event, connection: pipe.ends[side] } });
+    this.input(g, {
+      kind: 'tunnel',
+      site: side === 'relay' ? 'gw2' : 'site-a',
+      input: { ...event, connection: pipe.ends[side] },
+    });
   }
 
   #closePipe(pipe: Pipe, reason: string, only?: 'relay' | 'termination'): void {
@@ -317,7 +365,8 @@ export class World {
 
   #plane(g: SimGateway, shard: number, command: PlaneCommand): void {
     g.planeCommands.push(command);
-    const answer = (event: PlaneEvent): void => this.schedule.after(1, () => this.input(g, { kind: 'plane', shard, event }));
+    const answer = (event: PlaneEvent): void =>
+      this.schedule.after(1, () => this.input(g, { kind: 'plane', shard, event }));
     switch (command.kind) {
       case 'open': {
         const key = `${command.leg.session}/${command.leg.stream}`;
@@ -330,7 +379,8 @@ export class World {
         break;
       case 'close': {
         const key = `${command.session}/${command.stream}`;
-        if (g.openStreams.delete(key)) answer({ kind: 'closed', counters: noCounters(command.session, command.stream) });
+        if (g.openStreams.delete(key))
+          answer({ kind: 'closed', counters: noCounters(command.session, command.stream) });
         break;
       }
       case 'session':

@@ -1,0 +1,221 @@
+/** The policies of one gateway, made from its configuration: who a source is, who may call where, where media may go. */
+import type { Address, SignallingTransport } from '../machine/address.ts';
+import type { Millis, Result } from '../machine/machine.ts';
+import { TokenBucket } from '../machine/token-bucket.ts';
+import type { Party } from '../meta/message.ts';
+import { CidrSet, mediaAddressProblem } from '../policy/address-policy.ts';
+import {
+  Admission,
+  type AdmissionLimits,
+  type AdmissionRequest,
+  type AdmissionTicket,
+} from '../policy/admission.ts';
+import { CallerIdentity } from '../policy/caller-identity.ts';
+import {
+  compileRoutes,
+  type DialPlan,
+  type RouteDecision,
+  type RouteExplanation,
+} from '../policy/dial-rules.ts';
+import { EmergencyNumbers } from '../policy/emergency.ts';
+import type { Refusal } from '../policy/refusal.ts';
+import { type Offence, SourceBans } from '../policy/source-ban.ts';
+import type { GatewayConfig, PeerConfig } from './config.ts';
+
+/** Meta messages per second (and burst) of one far gateway: far above what calls within the limits need. */
+const META_MESSAGES_PER_SECOND = 5000;
+const EMERGENCY_SHARE = 0.05;
+const UNKNOWN: Party = { number: '', numberType: 'unknown', privacy: 'allowed', verified: false };
+
+export interface Source {
+  readonly remote: Address;
+  readonly listener: string;
+  readonly transport: SignallingTransport;
+  readonly certificateNames: readonly string[];
+}
+
+interface PeerPolicy {
+  readonly peer: PeerConfig;
+  readonly sources: CidrSet;
+  /** Longest prefix first would be exact; a peer for everybody is asked last, which is what matters. */
+  readonly everybody: boolean;
+  readonly media: CidrSet;
+  readonly mediaClosed: boolean;
+}
+
+/** What the SIP endpoint counts, as an offence of its source. */
+const OFFENCES: Readonly<Record<string, Offence>> = {
+  'authentication-refused': 'authentication',
+  scanner: 'scanner',
+  'foreign-dialog': 'malformed',
+  'request-line': 'malformed',
+  'content-length': 'malformed',
+  'line-ending': 'malformed',
+  utf8: 'malformed',
+};
+
+export class GatewayPolicy {
+  #config: GatewayConfig;
+  #peers: readonly PeerPolicy[] = [];
+  #own = new CidrSet([]);
+  #plan: DialPlan;
+  #emergency = new EmergencyNumbers([]);
+  #identity = new CallerIdentity([]);
+  readonly #admission: Admission;
+  readonly #bans: SourceBans;
+  readonly #metaRates = new Map<string, TokenBucket>();
+
+  /** Throws where routes do not compile: store/config.ts has refused such a configuration before. */
+  constructor(config: GatewayConfig, now: Millis) {
+    this.#config = config;
+    this.#plan = planOf(config);
+    this.#admission = new Admission(admissionLimits(config), now);
+    this.#bans = new SourceBans({ exempt: (source) => this.#peerOf(source)?.everybody === false });
+    this.configure(config, now);
+  }
+
+  configure(config: GatewayConfig, now: Millis): void {
+    const plan = planOf(config);
+    this.#config = config;
+    this.#plan = plan;
+    this.#peers = config.peers
+      .map((peer) => peerPolicy(config, peer))
+      .sort((a, b) => Number(a.everybody) - Number(b.everybody));
+    this.#own = new CidrSet(ownAddresses(config));
+    this.#emergency = new EmergencyNumbers(config.emergency);
+    this.#identity = new CallerIdentity(config.ownNumbers ?? []);
+    this.#admission.configure(admissionLimits(config), now);
+  }
+
+  /** The peer a source belongs to: by certificate name, else by address; a peer for everybody comes last. Banned strangers: nobody. */
+  identify(source: Source, now: Millis): string | undefined {
+    const byName = this.#peers.find(
+      ({ peer }) =>
+        peer.certificateName !== undefined && source.certificateNames.includes(peer.certificateName),
+    );
+    const found = byName ?? this.#peerOf(source.remote.ip);
+    if (found === undefined) return undefined;
+    if (found.everybody && this.#bans.banned(source.remote.ip, now)) return undefined;
+    return found.peer.name;
+  }
+
+  /** A refusal that the SIP endpoint has counted for `source`. */
+  offence(reason: string, source: string, now: Millis): 'noted' | 'banned' | 'none' {
+    const offence = OFFENCES[reason];
+    return offence === undefined ? 'none' : this.#bans.offend(source, offence, now);
+  }
+
+  challenge(
+    peer: string,
+  ): { readonly realm: string; readonly algorithms: readonly ('MD5' | 'SHA-256')[] } | undefined {
+    const config = this.#config.peers.find((p) => p.name === peer);
+    if (config?.authenticate !== 'digest') return undefined;
+    return { realm: this.#config.sip.domain ?? this.#config.name, algorithms: ['SHA-256', 'MD5'] };
+  }
+
+  mediaAddress(ip: string, peer: string, signallingSource: string | undefined): boolean {
+    const policy = this.#peers.find((p) => p.peer.name === peer);
+    if (policy === undefined) return false;
+    const rules = { networks: policy.media, closed: policy.mediaClosed, own: this.#own };
+    return mediaAddressProblem(ip, rules, signallingSource) === undefined;
+  }
+
+  emergency(callee: Party): boolean {
+    return this.#emergency.includes(callee);
+  }
+
+  /** `from`: 'peer:NAME' or 'tunnel:SITE'. */
+  route(from: string, callee: Party, caller: Party): RouteDecision {
+    return this.#plan.decide(from, callee, caller);
+  }
+
+  explain(from: string, callee: Party): RouteExplanation {
+    return this.#plan.explain(from, callee, UNKNOWN);
+  }
+
+  /** The caller as this gateway vouches for it, or why the call is refused. */
+  caller(caller: Party, peer: string, account: string | undefined): Result<Party, Refusal> {
+    const config = this.#config.peers.find((p) => p.name === peer);
+    return this.#identity.check(caller, {
+      trusted: config?.trusted ?? false,
+      outside: this.#config.role === 'termination',
+      ...(account === undefined ? {} : { accountNumber: account }),
+    });
+  }
+
+  admit(request: AdmissionRequest, now: Millis): Result<AdmissionTicket, Refusal> {
+    return this.#admission.admit(request, now);
+  }
+
+  leave(ticket: AdmissionTicket): void {
+    this.#admission.leave(ticket);
+  }
+
+  /** Whether one more Meta message of this far gateway is within its rate. */
+  metaMessage(site: string, now: Millis): boolean {
+    let bucket = this.#metaRates.get(site);
+    if (bucket === undefined) {
+      bucket = new TokenBucket(2 * META_MESSAGES_PER_SECOND, META_MESSAGES_PER_SECOND, now);
+      this.#metaRates.set(site, bucket);
+    }
+    return bucket.take(now);
+  }
+
+  #peerOf(ip: string): PeerPolicy | undefined {
+    return this.#peers.find((p) => p.sources.has(ip));
+  }
+}
+
+function planOf(config: GatewayConfig): DialPlan {
+  const plan = compileRoutes(config.routes);
+  if (!plan.ok) throw new Error(plan.error.map((p) => `route ${p.route}: ${p.problem}`).join('; '));
+  return plan.value;
+}
+
+function isAddress(host: string): boolean {
+  return new CidrSet([host]).invalid.length === 0;
+}
+
+function peerPolicy(config: GatewayConfig, peer: PeerConfig): PeerPolicy {
+  const host = peer.host !== '' && isAddress(peer.host) ? [peer.host] : [];
+  const everybody = peer.sources.some((s) => s.endsWith('/0'));
+  // Where a peer may come from it may also receive, unless that is everywhere.
+  const near = [...host, ...(everybody ? [] : peer.sources)];
+  const relay = config.role === 'relay';
+  return {
+    peer,
+    sources: new CidrSet([...host, ...peer.sources]),
+    everybody,
+    media: new CidrSet([...near, ...peer.mediaNetworks, ...(relay ? config.mediaNetworks : [])]),
+    // GW1: a closed list, always. GW2: closed where the administrator has named networks.
+    mediaClosed: relay || peer.mediaNetworks.length > 0,
+  };
+}
+
+function ownAddresses(config: GatewayConfig): string[] {
+  const pools = config.media.pools.flatMap((p) => (p.advertise === undefined ? [p.ip] : [p.ip, p.advertise]));
+  return pools.filter(isAddress);
+}
+
+function admissionLimits(config: GatewayConfig): AdmissionLimits {
+  const { limits } = config;
+  const site =
+    config.role === 'relay'
+      ? [
+          [
+            config.tunnel.peerName ?? '',
+            { maxCalls: limits.maxCalls, maxCallsPerSecond: limits.maxCallsPerSecond },
+          ] as const,
+        ]
+      : config.tunnel.sites.map(
+          ({ name, maxCalls, maxCallsPerSecond }) => [name, { maxCalls, maxCallsPerSecond }] as const,
+        );
+  return {
+    maxCalls: limits.maxCalls,
+    maxCallsPerSecond: limits.maxCallsPerSecond,
+    maxCallsPerSecondPerSource: limits.maxCallsPerSecondPerSource,
+    peers: new Map(config.peers.map((p) => [p.name, { maxCalls: p.maxCalls }])),
+    sites: new Map(site),
+    emergencyShare: EMERGENCY_SHARE,
+  };
+}

@@ -1,0 +1,375 @@
+/**
+ * Carries one gateway machine: sockets, workers, timers and files on one side, its inputs and outputs on the other. No
+ * decision is taken here.
+ */
+import { randomBytes } from 'node:crypto';
+import type { GatewayConfig } from '../gateway/config.ts';
+import type { GatewayInput, GatewayOutput, OperatorCommand, StatusView } from '../gateway/contract.ts';
+import { Gateway } from '../gateway/gateway.ts';
+import type { Address } from '../machine/address.ts';
+import type { PlaneEvent, StreamCounters } from '../media/plane-contract.ts';
+import { REFUSALS } from '../media/plane-contract.ts';
+import { SipResolver } from '../net/dns.ts';
+import { MediaListener } from '../net/media-listener.ts';
+import { monotonicNow, systemCrypto, systemRandom, wallNow } from '../net/providers.ts';
+import { SipTransport } from '../net/sip-transport.ts';
+import { TunnelDialer } from '../net/tunnel-dialer.ts';
+import { TunnelListener } from '../net/tunnel-listener.ts';
+import { PlaneSupervisor } from '../plane/supervisor.ts';
+import { CdrWriter } from '../store/cdr.ts';
+import type { Logger } from '../store/log.ts';
+import { GatewayMetrics } from '../store/metrics.ts';
+import { type Identities, readIdentities } from './identities.ts';
+import { MediaTotalsBook } from './media-totals.ts';
+
+const REPORT_EVERY_MS = 1000;
+
+export class GatewayProcess {
+  readonly #log: Logger;
+  readonly #gateway: Gateway;
+  readonly #plane = new PlaneSupervisor();
+  readonly #sip: SipTransport;
+  readonly #resolver: SipResolver;
+  readonly metrics: GatewayMetrics;
+  readonly #totals = new MediaTotalsBook();
+  #config: GatewayConfig;
+  #identities: Identities;
+  #cdr: CdrWriter | undefined;
+  #tunnelListener: TunnelListener | undefined;
+  #mediaListener: MediaListener | undefined;
+  #dialer: TunnelDialer | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #draining = false;
+  /** Sites whose signalling link works. */
+  readonly #linksUp = new Set<string>();
+  #operatorWaits = new Map<number, (reply: { value: unknown; error?: string }) => void>();
+  #nextRequest = 1;
+  /** Resolves when the gateway has said `stopped`. */
+  readonly stopped: Promise<void>;
+  #onStopped: () => void = () => undefined;
+
+  constructor(config: GatewayConfig, log: Logger) {
+    this.#config = config;
+    this.#log = log;
+    this.#identities = readIdentities(config);
+    this.metrics = new GatewayMetrics({ name: config.name, role: config.role }, REFUSALS);
+    this.#resolver = new SipResolver();
+    this.stopped = new Promise((resolve) => {
+      this.#onStopped = resolve;
+    });
+    this.#gateway = new Gateway({
+      config,
+      providers: { random: systemRandom, crypto: systemCrypto, wall: wallNow },
+      bootId: { startedAt: wallNow(), nonce: randomBytes(8).toString('hex') },
+    });
+    this.#sip = new SipTransport(
+      {
+        onDatagram: (listener, remote, bytes) =>
+          this.#sipInput({ kind: 'datagram', listener, remote, bytes }),
+        onStreamOpen: (stream) => this.#sipInput({ kind: 'stream-open', ...stream }),
+        onStreamData: (connection, bytes) => this.#sipInput({ kind: 'stream-data', connection, bytes }),
+        onStreamClosed: (connection, reason) => this.#sipInput({ kind: 'stream-closed', connection, reason }),
+        onUnreachable: (listener, remote) => this.#sipInput({ kind: 'unreachable', listener, remote }),
+        onRefused: (reason) => this.metrics.count('sipRefused', reason),
+      },
+      { connectionsPerSource: config.limits.connectionsPerSource },
+    );
+  }
+
+  /** Opens everything; rejects with the system's error where a port cannot be had. */
+  async start(): Promise<void> {
+    const config = this.#config;
+    if (config.cdr.file !== undefined) {
+      this.#cdr = new CdrWriter({
+        file: config.cdr.file,
+        onError: (message) => this.#log.error('call record', { message }),
+      });
+    }
+    this.#plane.onEvent = (shard, event) => this.#planeEvent(shard, event);
+    const { workers, implementation } = config.media;
+    await this.#plane.start({ workers, implementation, tls: this.#identities.tunnel });
+    for (let shard = 0; shard < this.#plane.shards; shard++) {
+      this.#plane.command(shard, { kind: 'report', every: REPORT_EVERY_MS });
+    }
+    for (const listener of config.sip.listeners) await this.#addSipListener(listener.name, config);
+    if (config.role === 'termination') await this.#listenForRelays(config);
+    else this.#dialer = new TunnelDialer(this.#dialOptions(), this.#dialHandlers());
+    this.#input({ kind: 'start' });
+  }
+
+  /** Asks the machine; rejects with its error text. */
+  operator(command: OperatorCommand): Promise<unknown> {
+    const request = this.#nextRequest++;
+    return new Promise((resolve, reject) => {
+      this.#operatorWaits.set(request, ({ value, error }) =>
+        error === undefined ? resolve(value) : reject(new Error(error)),
+      );
+      this.#input({ kind: 'operator', request, command });
+    });
+  }
+
+  drain(withinMs: number): void {
+    this.#draining = true;
+    this.#input({ kind: 'drain', withinMs });
+  }
+
+  /** A configuration of the same role and name. What cannot be changed while running is said in the result. */
+  async reload(config: GatewayConfig): Promise<string[]> {
+    const messages: string[] = [];
+    if (config.role !== this.#config.role || config.name !== this.#config.name) {
+      throw new Error('role and name cannot change; restart the gateway');
+    }
+    const identities = readIdentities(config);
+    for (const [what, before, after] of [
+      [
+        'tunnel addresses',
+        [this.#config.tunnel.signalling, this.#config.tunnel.media],
+        [config.tunnel.signalling, config.tunnel.media],
+      ],
+      [
+        'media.workers and media.implementation',
+        [this.#config.media.workers, this.#config.media.implementation],
+        [config.media.workers, config.media.implementation],
+      ],
+      ['media.pools', this.#config.media.pools, config.media.pools],
+      ['operator', this.#config.operator, config.operator],
+    ] as const) {
+      if (JSON.stringify(before) !== JSON.stringify(after))
+        messages.push(`${what}: takes effect at the next start`);
+    }
+    await this.#reloadListeners(config, identities, messages);
+    this.#identities = identities;
+    this.#config = config;
+    this.#tunnelListener?.reload(
+      identities.tunnel,
+      config.tunnel.sites.map((s) => s.name),
+    );
+    this.#dialer?.reload(this.#dialOptions());
+    this.#plane.updateTls(identities.tunnel);
+    this.#log.setLevel(config.log.level);
+    this.#cdr?.reopen();
+    this.#input({ kind: 'configure', config });
+    return messages;
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#sip.stop();
+    this.#dialer?.stop();
+    await this.#tunnelListener?.stop();
+    await this.#mediaListener?.stop();
+    await this.#plane.stop();
+    await this.#cdr?.close();
+  }
+
+  /** Undefined: well; else what is not (for /healthz). */
+  problem(): string | undefined {
+    if (this.#draining) return 'draining';
+    return this.#linksUp.size === 0 ? 'no tunnel is up' : undefined;
+  }
+
+  /** Text of the metrics page, gauges taken now. */
+  async renderMetrics(): Promise<string> {
+    const status = (await this.operator({
+      command: 'status',
+    })) as StatusView;
+    const calls = (await this.operator({ command: 'calls' })) as readonly { state: string }[];
+    const byState: Record<string, number> = {};
+    for (const { state } of calls) byState[state] = (byState[state] ?? 0) + 1;
+    this.metrics.setCalls(byState);
+    for (const tunnel of status.tunnels)
+      this.metrics.setTunnel(tunnel.site, tunnel.state === 'up', tunnel.lanes);
+    for (const peer of status.peers)
+      if (peer.state !== 'unprobed') this.metrics.setPeer(peer.name, peer.state === 'up');
+    this.metrics.setRegistered(status.registrations);
+    this.metrics.setMedia(this.#totals.totals());
+    if (this.#cdr !== undefined) this.metrics.setCdr(this.#cdr.statistics);
+    return (await this.metrics.render()).body;
+  }
+
+  #input(input: GatewayInput): void {
+    this.#gateway.handle(input, monotonicNow());
+    this.#drain();
+  }
+
+  #sipInput(input: Extract<GatewayInput, { kind: 'sip' }>['input']): void {
+    this.#input({ kind: 'sip', input });
+  }
+
+  #drain(): void {
+    for (let out = this.#gateway.poll(); out !== undefined; out = this.#gateway.poll()) this.#output(out);
+    clearTimeout(this.#timer);
+    const deadline = this.#gateway.deadline();
+    if (deadline === undefined) return;
+    this.#timer = setTimeout(
+      () => this.#input({ kind: 'timeout' }),
+      Math.min(2 ** 30, Math.max(1, Math.ceil(deadline - monotonicNow()))),
+    );
+  }
+
+  #output(out: GatewayOutput): void {
+    switch (out.kind) {
+      case 'sip':
+        this.#sipOutput(out.output);
+        break;
+      case 'tunnel':
+        this.#tunnelOutput(out.output);
+        break;
+      case 'plane':
+        this.#plane.command(out.shard, out.command);
+        break;
+      case 'cdr':
+        this.#cdr?.append(out.record);
+        this.metrics.callRouted(out.record.route);
+        if (out.record.connectAt !== undefined) {
+          this.metrics.callConnected((out.record.connectAt - out.record.setupAt) / 1000);
+          this.metrics.callEnded(out.record.durationMs / 1000);
+        }
+        break;
+      case 'log':
+        this.#log[out.level](out.event, out.fields);
+        break;
+      case 'count':
+        this.metrics.count(out.name, out.label);
+        break;
+      case 'operator-reply': {
+        const waiting = this.#operatorWaits.get(out.request);
+        this.#operatorWaits.delete(out.request);
+        waiting?.(out.error === undefined ? { value: out.value } : { value: out.value, error: out.error });
+        break;
+      }
+      case 'link':
+        if (out.up) this.#linksUp.add(out.site);
+        else this.#linksUp.delete(out.site);
+        break;
+      case 'stopped':
+        this.#onStopped();
+        break;
+    }
+  }
+
+  #sipOutput(out: Extract<GatewayOutput, { kind: 'sip' }>['output']): void {
+    switch (out.kind) {
+      case 'send-datagram':
+        this.#sip.sendDatagram(out.listener, out.remote, out.bytes);
+        break;
+      case 'open-stream':
+        this.#sip.openStream(out);
+        break;
+      case 'send-stream':
+        this.#sip.sendStream(out.connection, out.bytes);
+        break;
+      case 'close-stream':
+        this.#sip.closeStream(out.connection);
+        break;
+      case 'resolve': {
+        const { query } = out;
+        this.#resolver.resolve(out).then(
+          (targets) => this.#sipInput({ kind: 'resolved', query, targets }),
+          () => this.#sipInput({ kind: 'resolved', query, targets: [] }),
+        );
+        break;
+      }
+    }
+  }
+
+  #tunnelOutput(out: Extract<GatewayOutput, { kind: 'tunnel' }>['output']): void {
+    const side = this.#dialer ?? this.#tunnelListener;
+    switch (out.kind) {
+      case 'dial':
+        this.#dialer?.dial(out.connection);
+        break;
+      case 'send':
+        side?.send(out.connection, out.bytes);
+        break;
+      case 'close':
+        this.#log.debug('tunnel connection closed', { connection: out.connection, reason: out.reason });
+        side?.close(out.connection);
+        break;
+    }
+  }
+
+  #planeEvent(shard: number, event: PlaneEvent): void {
+    if (event.kind === 'counters') this.#totals.report(event.streams);
+    if (event.kind === 'closed') this.#totals.closed(event.counters as StreamCounters);
+    this.#input({ kind: 'plane', shard, event });
+  }
+
+  #dialOptions() {
+    const { signalling, peerName } = this.#config.tunnel;
+    return { remote: signalling, serverName: peerName ?? '', identity: this.#identities.tunnel };
+  }
+
+  #dialHandlers() {
+    const site = this.#config.tunnel.peerName ?? '';
+    return {
+      onConnected: (connection: number, exporter: Uint8Array) =>
+        this.#input({ kind: 'tunnel', site, input: { kind: 'connected', connection, exporter } }),
+      onData: (connection: number, bytes: Uint8Array) =>
+        this.#input({ kind: 'tunnel', site, input: { kind: 'data', connection, bytes } }),
+      onClosed: (connection: number, reason: string) =>
+        this.#input({ kind: 'tunnel', site, input: { kind: 'closed', connection, reason } }),
+    };
+  }
+
+  async #listenForRelays(config: GatewayConfig): Promise<void> {
+    const refused = (reason: string, remote: Address): void => {
+      this.metrics.count('laneRefused', reason);
+      this.#log.warn('tunnel connection refused', { reason, remote: remote.ip });
+    };
+    this.#tunnelListener = await TunnelListener.listen(
+      {
+        address: config.tunnel.signalling,
+        identity: this.#identities.tunnel,
+        sites: config.tunnel.sites.map((s) => s.name),
+      },
+      {
+        onConnected: (site, connection, exporter) =>
+          this.#input({ kind: 'tunnel', site, input: { kind: 'connected', connection, exporter } }),
+        onData: (site, connection, bytes) =>
+          this.#input({ kind: 'tunnel', site, input: { kind: 'data', connection, bytes } }),
+        onClosed: (site, connection, reason) =>
+          this.#input({ kind: 'tunnel', site, input: { kind: 'closed', connection, reason } }),
+        onRefused: refused,
+      },
+    );
+    this.#mediaListener = await MediaListener.listen(
+      { address: config.tunnel.media },
+      { onSocket: (socket) => this.#plane.acceptLane(socket), onRefused: refused },
+    );
+  }
+
+  async #addSipListener(name: string, config: GatewayConfig): Promise<void> {
+    const listener = config.sip.listeners.find((l) => l.name === name)!;
+    const identity = this.#identities.listeners.get(name);
+    const { transport, address } = listener;
+    await this.#sip.addListener({
+      name,
+      transport,
+      address,
+      ...(identity === undefined ? {} : { identity }),
+    });
+  }
+
+  async #reloadListeners(config: GatewayConfig, identities: Identities, messages: string[]): Promise<void> {
+    const before = new Map(this.#config.sip.listeners.map((l) => [l.name, l]));
+    const same = (a: Address, b: Address): boolean => a.ip === b.ip && a.port === b.port;
+    this.#identities = { ...this.#identities, listeners: identities.listeners };
+    for (const listener of config.sip.listeners) {
+      const old = before.get(listener.name);
+      before.delete(listener.name);
+      const identity = identities.listeners.get(listener.name);
+      if (old !== undefined && old.transport === listener.transport && same(old.address, listener.address)) {
+        if (identity !== undefined) this.#sip.reloadTls(listener.name, identity);
+        continue;
+      }
+      if (old !== undefined) await this.#sip.removeListener(listener.name);
+      await this.#addSipListener(listener.name, config);
+      messages.push(`listener ${listener.name}: opened`);
+    }
+    for (const name of before.keys()) {
+      await this.#sip.removeListener(name);
+      messages.push(`listener ${name}: closed`);
+    }
+  }
+}

@@ -1,0 +1,52 @@
+import type { StreamCounters } from '../media/plane-contract.ts';
+import { REFUSALS } from '../media/plane-contract.ts';
+import type { MediaTotals } from '../store/metrics.ts';
+
+type Totals = { -readonly [K in keyof MediaTotals]: MediaTotals[K] extends number ? number : number[] };
+
+/** Sums up the plane's counters over all streams, those that have ended included. */
+export class MediaTotalsBook {
+  readonly #ended = zero();
+  readonly #live = new Map<string, StreamCounters>();
+
+  report(streams: readonly StreamCounters[]): void {
+    for (const stream of streams) this.#live.set(key(stream), stream);
+  }
+
+  closed(stream: StreamCounters): void {
+    this.#live.delete(key(stream));
+    add(this.#ended, stream);
+  }
+
+  totals(): MediaTotals {
+    const sum = { ...this.#ended, refused: [...this.#ended.refused] };
+    for (const stream of this.#live.values()) add(sum, stream);
+    return sum;
+  }
+}
+
+function key(stream: StreamCounters): string {
+  return `${stream.session} ${stream.stream}`;
+}
+
+function zero(): Totals {
+  return {
+    packetsIn: 0,
+    packetsOut: 0,
+    framesToTunnel: 0,
+    framesFromTunnel: 0,
+    framesLost: 0,
+    refused: REFUSALS.map(() => 0),
+  };
+}
+
+function add(sum: Totals, stream: StreamCounters): void {
+  sum.packetsIn += stream.packetsIn;
+  sum.packetsOut += stream.packetsOut;
+  sum.framesToTunnel += stream.framesToTunnel;
+  sum.framesFromTunnel += stream.framesFromTunnel;
+  sum.framesLost += stream.framesLost;
+  stream.refused.forEach((count, slot) => {
+    sum.refused[slot] = (sum.refused[slot] ?? 0) + count;
+  });
+}
