@@ -91,11 +91,14 @@ export class SipResolver {
         ? await this.#services(query.host, secure)
         : [{ transport, name: `${SRV_PREFIX[transport]}.${query.host}` }];
     const targets: Target[] = [];
+    let published = false;
     for (const service of services) {
-      targets.push(...(await this.#service(service.name, service.transport)));
+      const records = (await this.#cache.lookup(service.name, 'SRV')).filter(isSrv);
+      published ||= records.length > 0;
+      targets.push(...(await this.#servers(records, service.transport)));
       if (targets.length >= MAX_TARGETS) break;
     }
-    if (targets.length > 0) return targets.slice(0, MAX_TARGETS);
+    if (published) return targets.slice(0, MAX_TARGETS);
     // RFC 3263 4.2: no SRV records at all: the host itself, default port.
     return this.#addresses(query.host, defaultPort(fixed), fixed);
   }
@@ -144,8 +147,7 @@ export class SipResolver {
     return spoken.map((transport) => ({ transport, name: `${SRV_PREFIX[transport]}.${host}` }));
   }
 
-  async #service(name: string, transport: SignallingTransport): Promise<Target[]> {
-    const records = (await this.#cache.lookup(name, 'SRV')).filter(isSrv);
+  async #servers(records: readonly SrvRecord[], transport: SignallingTransport): Promise<Target[]> {
     // RFC 2782: a sole target "." means that the service is decidedly not available.
     const real = records.filter((record) => normalName(record.target) !== '' && record.port > 0);
     const targets: Target[] = [];
