@@ -4,6 +4,7 @@ import type { HalfCallOutput } from '../call/half-call-contract.ts';
 import type { LegCommand, LegSetup } from '../call/leg.ts';
 import { SdpNegotiation } from '../interworking/sdp-negotiation.ts';
 import { SipLeg, type SipLegOutput } from '../interworking/sip-leg.ts';
+import { isIpv6 } from '../machine/address.ts';
 import { fail, ok, type Result } from '../machine/machine.ts';
 import type { CallId, CallMessage, Cause, Party } from '../meta/message.ts';
 import { describeMeta } from '../meta/text.ts';
@@ -34,7 +35,7 @@ export function newLeg(
   const side = role === 'caller' ? 'originator' : 'terminator';
   const negotiation = new SdpNegotiation({
     side,
-    ports: gw.media.ports(options.call),
+    ports: gw.media.ports(options.call, familyOf(options.source ?? peer.host)),
     sessionId: gw.providers.random.uint32() & 0x7fff_ffff,
     codecs: gw.config.media.codecs,
     acceptMediaAddress: (ip) => gw.policy.mediaAddress(ip, peer.name, options.source),
@@ -46,6 +47,12 @@ export function newLeg(
     trusted: peer.trusted,
     ...(options.target === undefined ? {} : { target: options.target }),
   });
+}
+
+/** Address family to offer media in: that of the signalling, where it is known. */
+function familyOf(host: string): 4 | 6 | undefined {
+  if (isIpv6(host)) return 6;
+  return /^[0-9.]+$/.test(host) ? 4 : undefined;
 }
 
 export interface BeginFromLeg {

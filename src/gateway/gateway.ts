@@ -329,6 +329,10 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
           if (call !== undefined && call.overAt === undefined) releaseCall(gw, call, 47, 'own');
           break;
         }
+        case 'silent':
+          gw.count('mediaRefused', 'silent');
+          gw.log('warn', 'no media although some is expected', { call: output.call, stream: output.index });
+          break;
         case 'finished': {
           const call = gw.calls.byCall(output.call);
           if (call !== undefined) {

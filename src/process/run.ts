@@ -42,9 +42,10 @@ export async function runGateway(config: GatewayConfig, configPath: string): Pro
     process.stderr.write(`cannot start: ${message(error)}\n`);
     await operator?.stop();
     await metrics?.stop();
-    await gateway?.stop();
+    await started?.stop();
     return 1;
   }
+  const gateway = started;
   let signals = 0;
   const terminate = (signal: NodeJS.Signals): void => {
     signals++;
