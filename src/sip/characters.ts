@@ -12,6 +12,8 @@ export const URI_HEADER = 64;
 export const HOST = 128;
 export const UPPER = 256;
 export const PERCENT = 512;
+/** The raw `#` that phones put into a user part; read, and written as %23. */
+export const DIALLED = 1024;
 
 export const CLASS = new Uint16Array(256);
 
@@ -30,6 +32,7 @@ mark(URI_HEADER, `${UNRESERVED}[]/?:+$=&`);
 mark(HOST, `${LETTERS_AND_DIGITS}-._`);
 mark(UPPER, UPPER_LETTERS);
 mark(PERCENT, '%');
+mark(DIALLED, '#');
 
 function mark(bit: number, characters: string): void {
   for (const c of characters) CLASS[c.charCodeAt(0)]! |= bit;

@@ -10,11 +10,13 @@ import {
   makeChallenge,
   parseChallenge,
   parseProof,
+  proofCovers,
   verifyProof,
 } from './digest.ts';
 import { parseAuth } from './header/credentials.ts';
 import { NonceBook } from './nonce.ts';
 import { nodeCrypto } from './test-messages.test.ts';
+import { parseUri } from './uri.ts';
 
 /** RFC 7616 3.9.1. */
 const MUFASA = { username: 'Mufasa', password: 'Circle of Life' };
@@ -110,6 +112,25 @@ test('RFC 7616 3.4: credentials without qop, of another algorithm or malformed a
   }
   assert.equal(findProof(['Basic x=y', good], 'REGISTER', 'r')?.username, 'u');
   assert.equal(findProof([good], 'REGISTER', 'other'), undefined);
+});
+
+test('RFC 7616 3.4.6: a proof is for the URI it was made for', () => {
+  const proof = {
+    algorithm: 'MD5',
+    username: 'u',
+    realm: 'r',
+    nonce: 'n',
+    response: '',
+    cnonce: 'c',
+    nonceCount: 1,
+    method: 'INVITE',
+  } as const;
+  const covers = (signed: string, asked: string): boolean =>
+    proofCovers({ ...proof, uri: signed }, parseUri(asked)!);
+  assert.ok(covers('sip:100@Gw.example.net', 'sip:100@gw.example.net:5070;transport=tcp'));
+  assert.ok(!covers('sip:100@gw.example.net', 'sip:0900100@gw.example.net'));
+  assert.ok(!covers('sip:gw.example.net', 'sip:100@gw.example.net'));
+  assert.ok(!covers('/', 'sip:100@gw.example.net'));
 });
 
 test('names outside ASCII are hashed as UTF-8', () => {

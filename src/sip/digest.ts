@@ -8,6 +8,9 @@ import type { SipDigestProof } from './contract.ts';
 import { formatAuth, parseAuth } from './header/credentials.ts';
 import { splitList } from './header/list.ts';
 import { encodeText } from './header/text.ts';
+import { sameHost } from './host.ts';
+import type { SipUri } from './message.ts';
+import { parseUri } from './uri.ts';
 
 export type DigestAlgorithm = 'MD5' | 'SHA-256';
 
@@ -216,6 +219,15 @@ export function verifyProof(
     cnonce: proof.cnonce,
   });
   return crypto.equal(latin1Bytes(expected), latin1Bytes(proof.response));
+}
+
+/**
+ * Whether the proof was made for a request to `uri` (RFC 7616 3.4.6: a proof taken from one request must not open another).
+ * Parameters and port may differ, as devices sign shorter forms than they send.
+ */
+export function proofCovers(proof: SipDigestProof, uri: SipUri): boolean {
+  const signed = parseUri(proof.uri);
+  return signed !== undefined && signed.user === uri.user && sameHost(signed.host, uri.host);
 }
 
 /** All challenge values of a response (several may stand in one header; each begins with its scheme). */

@@ -76,6 +76,11 @@ for (const [name, text, reason] of [
     'content-length',
   ],
   ['a bare LF', messageText({ lines: { Subject: 'a\nContent-Length: 9' } }), 'line-ending'],
+  [
+    'a bare LF after Content-Length',
+    messageText({ lines: { 'Content-Length': '100\r\nSubject: a\nb' } }),
+    'line-ending',
+  ],
   ['a body above the limit', messageText({ lines: { 'Content-Length': '99999' } }), 'body-size'],
 ] as const) {
   test(`RFC 3261 18.3: ${name} ends the stream`, () => {

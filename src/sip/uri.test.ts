@@ -36,6 +36,7 @@ test('RFC 4475 3.1.1.4: %00 in a user part does not cut it, and comes back escap
   const parsed = uri('sip:null-%00-null@example.com');
   assert.equal(parsed.user, 'null-\0-null');
   assert.equal(formatUri(parsed), 'sip:null-%00-null@example.com');
+  assert.equal(formatUri(uri('sip:*67#1@example.com')), 'sip:*67%231@example.com');
 });
 
 test('RFC 3261 19.1.2: what may not stand raw is refused', () => {
@@ -58,6 +59,10 @@ test('RFC 3261 19.1.2: what may not stand raw is refused', () => {
     'sip:a@ho..st',
     'sip:a@1.2.3.256',
     'sip:a@0x7f000001',
+    'sip:a@0xff',
+    'sip:a@010.0.0.1',
+    'sip:a@1.2.3',
+    'sip:a#@host;x=#',
     'sip:a@host;x=%00',
     'sip:%c0%af@host',
     'mailto:a@host',

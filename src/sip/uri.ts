@@ -1,6 +1,16 @@
 /** SIP, SIPS (RFC 3261 19.1) and tel (RFC 3966) URIs. */
 import { latin1Bytes, utf8Bytes, utf8Text } from '../bytes/text.ts';
-import { CLASS, lowerCase, PARAMETER, PASSWORD, PERCENT, runEnd, URI_HEADER, USER } from './characters.ts';
+import {
+  CLASS,
+  DIALLED,
+  lowerCase,
+  PARAMETER,
+  PASSWORD,
+  PERCENT,
+  runEnd,
+  URI_HEADER,
+  USER,
+} from './characters.ts';
 import { NO_PARAMETERS } from './header/scanner.ts';
 import { formatHost, parseHostPort, sameHost } from './host.ts';
 import { SIP_LIMITS, type SipUri } from './message.ts';
@@ -39,7 +49,7 @@ function parseSip(scheme: 'sip' | 'sips', text: string, from: number): SipUri | 
   let password: string | undefined;
   if (at >= 0) {
     // The user part has no raw colon, so the first one begins the password.
-    const userEnd = runEnd(text, from, at, USER | PERCENT);
+    const userEnd = runEnd(text, from, at, USER | PERCENT | DIALLED);
     const name = decodeEscapes(text.slice(from, userEnd), true);
     if (name === undefined || name === '' || userEnd - from > SIP_LIMITS.userBytes) return undefined;
     user = name;
