@@ -27,6 +27,11 @@ export class TokenBucket {
     return this.#tokens >= count;
   }
 
+  /** Whole milliseconds until one is there. */
+  wait(now: Millis): Millis {
+    return this.has(1, now) ? 0 : Math.ceil(((1 - this.#tokens) * 1000) / this.#perSecond);
+  }
+
   /** After `has` said yes. */
   spend(count: number): void {
     this.#tokens -= count;

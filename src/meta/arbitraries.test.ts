@@ -72,7 +72,7 @@ function format(id: number, kind: MediaKind): fc.Arbitrary<Format> {
       id: fc.constant(id),
       name: fc.constant(name),
       clockRate: fc.constantFrom(...FORMAT_RULES[name].rates),
-      channels: fc.integer({ min: 1, max: FORMAT_RULES[name].channels }),
+      channels: fc.integer({ min: name === 'OPUS' ? 2 : 1, max: FORMAT_RULES[name].channels }),
       parameters: fc
         .uniqueArray(fc.constantFrom(...PARAMETER_NAMES), { maxLength: 3 })
         .chain((used) =>

@@ -33,8 +33,7 @@ export const FORMAT_RULES: Readonly<Record<FormatName, FormatRule>> = {
   SPEEX: audio([8000, 16_000, 32_000]),
   'telephone-event': audio(ANY_AUDIO),
   CN: audio([8000, 16_000, 32_000, 48_000]),
-  // No RTP clock: 0 where it is UDPTL, 8000 where it is the audio-switched form (RFC 4612).
-  T38: { kind: 'any', rates: [0, 8000], channels: 1 },
+  T38: { kind: 'image', rates: [0], channels: 1 }, // UDPTL has no clock
   H263: VIDEO,
   H264: VIDEO,
   VP8: VIDEO,
@@ -77,9 +76,10 @@ function formatProblem(format: Format, kind: MediaKind): string | undefined {
   if (!FORMAT_NAMES.includes(format.name)) return 'format-name';
   const rule = FORMAT_RULES[format.name];
   if (rule.kind !== 'any' && rule.kind !== kind) return 'format-kind';
-  if (kind === 'image' && format.name !== 'T38') return 'format-kind';
+  if (kind === 'image' && rule.kind !== 'image') return 'format-kind';
   if (!rule.rates.includes(format.clockRate)) return 'clock-rate';
-  if (!inRange(format.channels, 1, rule.channels)) return 'channels';
+  const fewest = format.name === 'OPUS' ? 2 : 1; // RFC 7587 7: always /48000/2
+  if (!inRange(format.channels, fewest, rule.channels)) return 'channels';
   if (format.parameters.length > META_LIMITS.parameters) return 'parameters';
   let last = '';
   for (const { name, value } of format.parameters) {

@@ -4,7 +4,8 @@
  */
 import type { Millis, Result } from '../machine/machine.ts';
 import { fail, ok } from '../machine/machine.ts';
-import { RateLimiter, TokenBucket } from './rate-limit.ts';
+import { TokenBucket } from '../machine/token-bucket.ts';
+import { RateLimiter } from './rate-limit.ts';
 import type { Refusal } from './refusal.ts';
 
 export interface ScopeLimits {
@@ -64,7 +65,7 @@ class Scope {
     this.limits = limits;
     const rate = limits.maxCallsPerSecond;
     this.#rate =
-      rate === undefined ? undefined : new TokenBucket(rate, Math.max(1, rate * BURST_SECONDS), now);
+      rate === undefined ? undefined : new TokenBucket(Math.max(1, rate * BURST_SECONDS), rate, now);
   }
 
   full(reserve: number): boolean {
@@ -199,8 +200,8 @@ function configureScopes(
 
 function emergencyBucket(limits: AdmissionLimits, now: Millis): TokenBucket {
   return new TokenBucket(
-    limits.maxCallsPerSecond,
     Math.max(1, limits.maxCallsPerSecond * BURST_SECONDS),
+    limits.maxCallsPerSecond,
     now,
   );
 }

@@ -1,45 +1,6 @@
-/** Token buckets: one, and one per source in a bounded table. */
+/** A token bucket per source in a bounded table, and two for all together. */
 import type { Millis } from '../machine/machine.ts';
-
-export class TokenBucket {
-  readonly #perMs: number;
-  readonly #burst: number;
-  #tokens: number;
-  #at: Millis;
-
-  /** `perSecond` > 0; `burst` tokens at most, full at the start. */
-  constructor(perSecond: number, burst: number, now: Millis) {
-    this.#perMs = perSecond / 1000;
-    this.#burst = burst;
-    this.#tokens = burst;
-    this.#at = now;
-  }
-
-  available(now: Millis): boolean {
-    this.#fill(now);
-    return this.#tokens >= 1;
-  }
-
-  /** Takes one; false and nothing taken where there is none. */
-  take(now: Millis): boolean {
-    if (!this.available(now)) return false;
-    this.#tokens--;
-    return true;
-  }
-
-  /** Whole milliseconds until one is there. */
-  wait(now: Millis): Millis {
-    this.#fill(now);
-    return this.#tokens >= 1 ? 0 : Math.ceil((1 - this.#tokens) / this.#perMs);
-  }
-
-  #fill(now: Millis): void {
-    if (now > this.#at) {
-      this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#at) * this.#perMs);
-      this.#at = now;
-    }
-  }
-}
+import { TokenBucket } from '../machine/token-bucket.ts';
 
 export interface RateLimits {
   readonly perSource: { readonly perSecond: number; readonly burst: number };
@@ -64,8 +25,8 @@ export class RateLimiter {
 
   constructor(limits: RateLimits, now: Millis) {
     this.#limits = limits;
-    this.#strangers = new TokenBucket(limits.strangers.perSecond, limits.strangers.burst, now);
-    this.#known = new TokenBucket(limits.known.perSecond, limits.known.burst, now);
+    this.#strangers = new TokenBucket(limits.strangers.burst, limits.strangers.perSecond, now);
+    this.#known = new TokenBucket(limits.known.burst, limits.known.perSecond, now);
   }
 
   get size(): number {
@@ -75,7 +36,7 @@ export class RateLimiter {
   /** `source`: address-policy.ts sourceKey. */
   take(source: string, known: boolean, now: Millis): 'taken' | 'source-rate' | 'total-rate' {
     const bucket = this.#bucket(source, now);
-    if (!bucket.available(now)) return 'source-rate';
+    if (!bucket.has(1, now)) return 'source-rate';
     if (!(known ? this.#known : this.#strangers).take(now)) return 'total-rate';
     bucket.take(now);
     return 'taken';
@@ -89,7 +50,7 @@ export class RateLimiter {
         const oldest = this.#buckets.keys().next().value;
         if (oldest !== undefined) this.#buckets.delete(oldest);
       }
-      bucket = new TokenBucket(perSource.perSecond, perSource.burst, now);
+      bucket = new TokenBucket(perSource.burst, perSource.perSecond, now);
     } else {
       this.#buckets.delete(source); // to the end: the order of the table is that of use
     }
