@@ -21,6 +21,15 @@ const SLOW_TICK_MS = 10;
 const KEEP_MS = 250;
 const SNAPSHOT_MS = 1000;
 
+/**
+ * Milliseconds since the machine started, not the process: the frames of a successor carry on the time line of its
+ * predecessor's, or the far end would take them for stale.
+ */
+const PROCESS_STARTED = Number(process.hrtime.bigint()) / 1e6 - monotonicNow();
+function machineNow(): number {
+  return PROCESS_STARTED + monotonicNow();
+}
+
 class Worker {
   readonly #shard: number;
   readonly #engine: Engine;
@@ -29,7 +38,7 @@ class Worker {
   #identity: TlsIdentity;
   #udp!: Udp;
   /** Read once per poll, datagram batch or chunk: a packet does not ask the system for the time. */
-  #now = monotonicNow();
+  #now = machineNow();
   #events: PlaneEvent[] = [];
   #poller: NodeJS.Timeout | undefined;
   #flushPlanned = false;
@@ -112,7 +121,7 @@ class Worker {
   }
 
   #refresh(): number {
-    this.#now = monotonicNow();
+    this.#now = machineNow();
     return this.#now;
   }
 

@@ -149,6 +149,8 @@ class Ring {
   }
 }
 
+const AGE_WINDOW_MS = 5000;
+
 /**
  * Age of frames on arrival, without comparing clocks: the smallest (arrival - sent) seen lately is taken as the way itself,
  * and what a frame took longer is its age. Milliseconds modulo 2^16 on the sender's side.
@@ -159,7 +161,7 @@ export class FrameAge {
   #started = false;
   #windowAt: Millis = 0;
 
-  /** Milliseconds this frame was later than the fastest of the last half minute or so. 0 .. 32767. */
+  /** Milliseconds this frame was later than the fastest of the last five to ten seconds. 0 .. 32767. */
   of(sent: number, now: Millis): number {
     const offset = (Math.floor(now) - sent) & 0xffff;
     if (!this.#started) {
@@ -169,8 +171,8 @@ export class FrameAge {
       this.#windowAt = now;
       return 0;
     }
-    if (now - this.#windowAt > 15_000) {
-      // Clocks drift: the minimum of the last window replaces the older one.
+    if (now - this.#windowAt > AGE_WINDOW_MS) {
+      // Clocks drift and ways change: the minimum of the last window replaces the older one.
       this.#smallest = this.#upcoming;
       this.#upcoming = offset;
       this.#windowAt = now;

@@ -1,0 +1,474 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import dgram from 'node:dgram';
+import { createServer, type Server, type Socket } from 'node:net';
+import { before, test } from 'node:test';
+import tls from 'node:tls';
+import type { PlaneEvent, StreamLegConfig } from '../media/plane-contract.ts';
+import { systemCrypto } from '../net/providers.ts';
+import { type TlsIdentity, tunnelClientOptions } from '../net/tls.ts';
+import { REFUSED } from '../rtp/refusal.ts';
+import { createAuthority, issueCertificate, type KeyedCertificate } from '../store/pki.ts';
+import { LANE_EXPORTER_LABEL, writeHello } from '../tunnel/lane-hello.ts';
+import { FRAME_HELLO, helloFrame } from '../tunnel/media-frame.ts';
+import { PlaneSupervisor } from './supervisor.ts';
+
+type Implementation = 'koffi' | 'dgram';
+
+const SESSION = 'session-under-test';
+const KEY = randomBytes(32);
+const LIMITS = { maxLanes: 8, maxStreams: 100, maxBytesPerSecond: 10_000_000 };
+const koffiLoads = await import('koffi').then(
+  () => process.platform === 'linux',
+  () => false,
+);
+
+let authority: KeyedCertificate;
+let gw1: TlsIdentity;
+let gw2: TlsIdentity;
+let otherSite: TlsIdentity;
+
+before(async () => {
+  authority = await createAuthority('test');
+  const issue = async (use: 'termination' | 'relay', name: string): Promise<TlsIdentity> => {
+    const made = await issueCertificate(authority, { use, dnsNames: [name] });
+    return { certificate: made.certificate, key: made.key, ca: authority.certificate };
+  };
+  gw1 = await issue('relay', 'site-a.example');
+  gw2 = await issue('termination', 'gw2.example');
+  otherSite = await issue('relay', 'site-b.example');
+});
+
+/** One gateway's plane with what it said. */
+class Side {
+  readonly plane = new PlaneSupervisor();
+  readonly events: PlaneEvent[] = [];
+
+  constructor() {
+    this.plane.onEvent = (_shard, event) => this.events.push(event);
+  }
+
+  of<K extends PlaneEvent['kind']>(kind: K): Extract<PlaneEvent, { kind: K }>[] {
+    return this.events.filter((e): e is Extract<PlaneEvent, { kind: K }> => e.kind === kind);
+  }
+
+  async until<K extends PlaneEvent['kind']>(
+    kind: K,
+    count = 1,
+    ms = 8000,
+  ): Promise<Extract<PlaneEvent, { kind: K }>> {
+    await eventually(() => this.of(kind).length >= count, `${kind} (${count})`, ms);
+    return this.of(kind)[count - 1]!;
+  }
+}
+
+async function eventually(check: () => boolean, what: string, ms = 8000): Promise<void> {
+  const end = Date.now() + ms;
+  while (!check()) {
+    assert.ok(Date.now() < end, `waited in vain for: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Two planes and the media port between them, through a relay of raw TCP that can be cut. */
+class Pair {
+  readonly a = new Side(); // GW1: dials
+  readonly b = new Side(); // GW2: accepts
+  #server!: Server;
+  port = 0;
+  readonly raw = new Set<Socket>();
+  /** Connections are accepted and dropped while false. */
+  open = true;
+
+  async start(implementations: readonly [Implementation, Implementation], workers = 1): Promise<void> {
+    await Promise.all([
+      this.a.plane.start({ workers, implementation: implementations[0], tls: gw1 }),
+      this.b.plane.start({ workers, implementation: implementations[1], tls: gw2 }),
+    ]);
+    this.#server = createServer({ pauseOnConnect: true }, (socket) => {
+      if (!this.open) {
+        socket.destroy();
+        return;
+      }
+      this.b.plane.acceptLane(socket);
+    });
+    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+    this.port = (this.#server.address() as { port: number }).port;
+  }
+
+  session(lanes = 2, peerName = 'site-a.example', shard = 0): void {
+    const common = { kind: 'session', session: SESSION, key: KEY.toString('hex'), limits: LIMITS } as const;
+    this.b.plane.command(shard, { ...common, peerName });
+    this.a.plane.command(shard, {
+      ...common,
+      peerName: 'gw2.example',
+      dial: { remote: { ip: '127.0.0.1', port: this.port }, serverName: 'gw2.example', lanes, shard },
+    });
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.a.plane.stop(), this.b.plane.stop()]);
+    this.#server.close();
+  }
+}
+
+/** A phone: an RTP port that keeps what it hears. */
+class Phone {
+  readonly socket: dgram.Socket;
+  readonly heard: Buffer[] = [];
+  readonly from: number[] = [];
+  port = 0;
+  #sequence = 65_500; // wraps soon
+  #timestamp = 0xffff_f000;
+  readonly ssrc = randomBytes(4).readUInt32BE();
+
+  private constructor(v6: boolean) {
+    this.socket = dgram.createSocket(v6 ? 'udp6' : 'udp4');
+    this.socket.on('message', (message, remote) => {
+      this.heard.push(message);
+      this.from.push(remote.port);
+    });
+  }
+
+  static async open(ip = '127.0.0.1'): Promise<Phone> {
+    const phone = new Phone(ip.includes(':'));
+    phone.socket.unref(); // a failed test must not keep the process
+    await new Promise<void>((resolve) => phone.socket.bind(0, ip, resolve));
+    phone.port = phone.socket.address().port;
+    return phone;
+  }
+
+  packet(payload: Buffer, payloadType = 0): Buffer {
+    const header = Buffer.alloc(12);
+    header[0] = 0x80;
+    header[1] = payloadType;
+    header.writeUInt16BE(this.#sequence, 2);
+    header.writeUInt32BE(this.#timestamp, 4);
+    header.writeUInt32BE(this.ssrc, 8);
+    this.#sequence = (this.#sequence + 1) & 0xffff;
+    this.#timestamp = (this.#timestamp + 160) >>> 0;
+    return Buffer.concat([header, payload]);
+  }
+
+  say(payload: Buffer, port: number, ip = '127.0.0.1'): void {
+    this.socket.send(this.packet(payload), port, ip);
+  }
+
+  /** A gap of `count` packets. */
+  skip(count: number): void {
+    this.#sequence = (this.#sequence + count) & 0xffff;
+    this.#timestamp = (this.#timestamp + 160 * count) >>> 0;
+  }
+
+  payloads(): string[] {
+    return this.heard.map((m) => m.subarray(12).toString('hex'));
+  }
+}
+
+let nextPort = 41_000 + 2 * Math.floor(Math.random() * 1000);
+
+function leg(stream: number, remotePort: number, more: Partial<StreamLegConfig> = {}): StreamLegConfig {
+  nextPort += 2;
+  return {
+    session: SESSION,
+    stream,
+    call: `call-${stream}`,
+    kind: 'audio',
+    priority: 'normal',
+    local: { ip: '127.0.0.1', port: nextPort },
+    rtcpMux: false,
+    remote: { ip: '127.0.0.1', port: remotePort },
+    source: 'signalled',
+    latchWindowMs: 2000,
+    direction: 'sendrecv',
+    formats: [
+      {
+        format: 3,
+        receivePayloadType: 0,
+        sendPayloadType: 0,
+        clockRate: 8000,
+        maxPayload: 240,
+        maxPacketsPerSecond: 200,
+        kind: 'voice',
+      },
+      {
+        format: 4,
+        receivePayloadType: 101,
+        sendPayloadType: 97,
+        clockRate: 8000,
+        maxPayload: 4,
+        maxPacketsPerSecond: 100,
+        kind: 'event',
+      },
+    ],
+    cname: 'someone@gateway',
+    ...more,
+  };
+}
+
+/** A call through the pair: both legs open, both phones known. */
+async function call(pair: Pair, stream: number, inner: Partial<StreamLegConfig> = {}) {
+  const inside = await Phone.open();
+  const outside = await Phone.open();
+  const innerLeg = leg(stream, inside.port, inner);
+  const outerLeg = leg(stream, outside.port);
+  const [was1, was2] = [pair.a.of('opened').length, pair.b.of('opened').length];
+  pair.a.plane.command(0, { kind: 'open', leg: innerLeg });
+  pair.b.plane.command(0, { kind: 'open', leg: outerLeg });
+  await pair.a.until('opened', was1 + 1);
+  await pair.b.until('opened', was2 + 1);
+  return { inside, outside, innerLeg, outerLeg };
+}
+
+async function talk(from: Phone, port: number, count: number): Promise<string[]> {
+  const said: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const payload = randomBytes(160);
+    said.push(payload.toString('hex'));
+    from.say(payload, port);
+    await pause(5);
+  }
+  return said;
+}
+
+const pairings: [Implementation, Implementation][] = koffiLoads
+  ? [
+      ['koffi', 'koffi'],
+      ['dgram', 'dgram'],
+      ['koffi', 'dgram'],
+    ]
+  : [['dgram', 'dgram']];
+
+for (const implementations of pairings) {
+  test(`RTP crosses both ways and is rebuilt: ${implementations.join(' x ')}`, async (t) => {
+    const pair = new Pair();
+    t.after(() => pair.stop());
+    await pair.start(implementations);
+    assert.equal(pair.a.of('ready')[0]!.implementation, implementations[0]);
+    assert.equal(pair.b.of('ready')[0]!.implementation, implementations[1]);
+    pair.session();
+    await pair.a.until('lane-up', 2);
+    const { inside, outside, innerLeg, outerLeg } = await call(pair, 7);
+
+    const saidOut = talk(inside, innerLeg.local.port, 30);
+    const first = await talk(outside, outerLeg.local.port, 20);
+    outside.skip(3);
+    const second = await talk(outside, outerLeg.local.port, 20);
+    await eventually(() => inside.heard.length >= 40, 'all packets inside');
+    assert.deepEqual(inside.payloads().sort(), [...first, ...second].sort());
+    const sentOut = await saidOut;
+    await eventually(() => outside.heard.length >= 30, 'all packets outside');
+    assert.deepEqual(outside.payloads().sort(), sentOut.sort());
+
+    for (const [phone, other] of [
+      [inside, outside],
+      [outside, inside],
+    ] as const) {
+      const ssrcs = new Set(phone.heard.map((m) => m.readUInt32BE(8)));
+      assert.equal(ssrcs.size, 1, 'one SSRC');
+      assert.ok(!ssrcs.has(other.ssrc), 'a new SSRC');
+    }
+    // RFC 3550 5.1: steps survive: the gap of three is a gap of three packets and 480 units more.
+    const byContent = new Map(inside.heard.map((m) => [m.subarray(12).toString('hex'), m]));
+    const ordered = [...first, ...second].map((p) => byContent.get(p)!);
+    const steps = ordered.slice(1).map((m, i) => (m.readUInt16BE(2) - ordered[i]!.readUInt16BE(2)) & 0xffff);
+    const ticks = ordered.slice(1).map((m, i) => (m.readUInt32BE(4) - ordered[i]!.readUInt32BE(4)) >>> 0);
+    assert.deepEqual(
+      steps,
+      steps.map((_, i) => (i === 19 ? 4 : 1)),
+    );
+    assert.deepEqual(
+      ticks,
+      ticks.map((_, i) => (i === 19 ? 640 : 160)),
+    );
+
+    pair.a.plane.command(0, { kind: 'close', session: SESSION, stream: 7 });
+    const closed = await pair.a.until('closed');
+    assert.equal(closed.counters.packetsOut, 40);
+    assert.equal(closed.counters.packetsIn, 30);
+    assert.equal(closed.counters.framesLost, 3);
+    for (const phone of [inside, outside]) phone.socket.close();
+  });
+}
+
+const both: Implementation = koffiLoads ? 'koffi' : 'dgram';
+
+test('attacks on a call leave it alone: garbage at ten times the rate, bleed, injection', async (t) => {
+  const pair = new Pair();
+  t.after(() => pair.stop());
+  await pair.start([both, both]);
+  pair.session();
+  await pair.a.until('lane-up', 2);
+  const { inside, outside, innerLeg, outerLeg } = await call(pair, 9);
+  const attacker = await Phone.open();
+  const garbage = setInterval(() => {
+    for (let i = 0; i < 10; i++) attacker.socket.send(randomBytes(172), outerLeg.local.port, '127.0.0.1');
+    // Well formed, right payload type, wrong source.
+    attacker.say(randomBytes(160), outerLeg.local.port);
+  }, 5);
+  const said = await talk(outside, outerLeg.local.port, 60);
+  const back = await talk(inside, innerLeg.local.port, 20);
+  clearInterval(garbage);
+  await eventually(() => inside.heard.length >= 60 && outside.heard.length >= 20, 'the call goes on');
+  await pause(50);
+  assert.deepEqual(inside.payloads().sort(), said.sort());
+  assert.deepEqual(outside.payloads().sort(), back.sort());
+  assert.equal(attacker.heard.length, 0, 'an attacker hears nothing (RTP bleed)');
+  pair.b.plane.command(0, { kind: 'close', session: SESSION, stream: 9 });
+  const { counters } = await pair.b.until('closed');
+  assert.ok(counters.refused[REFUSED.source]! > 300, 'refusals are counted by reason');
+  for (const phone of [inside, outside, attacker]) phone.socket.close();
+});
+
+test('latching: replies follow the first proven source and cannot be stolen later', async (t) => {
+  const pair = new Pair();
+  t.after(() => pair.stop());
+  await pair.start([both, both]);
+  pair.session();
+  await pair.a.until('lane-up', 2);
+  const inside = await Phone.open();
+  const natted = await Phone.open('127.0.0.2');
+  const thief = await Phone.open('127.0.0.3');
+  const innerLeg = leg(11, inside.port);
+  // The phone names an address nobody can reach.
+  nextPort += 2;
+  const outerLeg = leg(11, 9, {
+    source: 'latch',
+    remote: { ip: '192.168.77.7', port: 9000 },
+    local: { ip: '0.0.0.0', port: nextPort },
+  });
+  pair.a.plane.command(0, { kind: 'open', leg: innerLeg });
+  pair.b.plane.command(0, { kind: 'open', leg: outerLeg });
+  await pair.b.until('opened');
+  await talk(natted, outerLeg.local.port, 10);
+  const locked = await pair.b.until('source-locked');
+  assert.deepEqual(locked.source, { ip: '127.0.0.2', port: natted.port });
+  const before = inside.heard.length;
+  await talk(thief, outerLeg.local.port, 20);
+  await talk(inside, innerLeg.local.port, 10);
+  await eventually(() => natted.heard.length >= 10, 'replies go to the locked source');
+  assert.equal(thief.heard.length, 0);
+  assert.equal(inside.heard.length, before, 'nothing of the thief is injected');
+  assert.equal(pair.b.of('source-locked').length, 1);
+  for (const phone of [inside, natted, thief]) phone.socket.close();
+});
+
+test('a lane without proof, of another site, or without a certificate is refused', async (t) => {
+  const pair = new Pair();
+  t.after(() => pair.stop());
+  await pair.start([both, both]);
+  pair.session(1);
+  await pair.a.until('lane-up');
+
+  const dial = (identity: TlsIdentity, key: Uint8Array): Promise<string> =>
+    new Promise((resolve) => {
+      const socket = tls.connect(
+        { ...tunnelClientOptions(identity, 'gw2.example'), port: pair.port, host: '127.0.0.1' },
+        () => {
+          const exporter = socket.exportKeyingMaterial(32, LANE_EXPORTER_LABEL, Buffer.alloc(0));
+          const hello = { shard: 0, lane: 5, session: SESSION };
+          socket.write(helloFrame(FRAME_HELLO, writeHello('dialer', hello, key, exporter, systemCrypto)));
+        },
+      );
+      const got: Buffer[] = [];
+      socket.on('data', (d) => got.push(d));
+      socket.on('error', () => undefined);
+      socket.on('close', () => resolve(Buffer.concat(got).toString('hex')));
+    });
+  // 2 octets: close frame (type 3), reason 3: hello-refused.
+  assert.equal(await dial(gw1, randomBytes(32)), '00023003');
+  assert.match((await pair.b.until('lane-refused', 1)).reason, /no proof/);
+  assert.equal(
+    await dial(otherSite, KEY),
+    '00023003',
+    'the key alone is not enough: the name must be the site',
+  );
+  assert.match((await pair.b.until('lane-refused', 2)).reason, /not of site-a/);
+  const stranger = await createAuthority('stranger');
+  const made = await issueCertificate(stranger, { use: 'relay', dnsNames: ['site-a.example'] });
+  const identity = { certificate: made.certificate, key: made.key, ca: authority.certificate };
+  assert.equal(await dial(identity, KEY), '');
+  await pair.b.until('lane-refused', 3);
+  assert.equal(pair.b.of('lane-up').length, 1);
+});
+
+test('lanes that are cut come back and the call goes on; a dead worker is replaced with the same SSRC', async (t) => {
+  const pair = new Pair();
+  t.after(() => pair.stop());
+  await pair.start([both, both]);
+  pair.session();
+  await pair.a.until('lane-up', 2);
+  const { inside, outside, innerLeg, outerLeg } = await call(pair, 13);
+  await talk(outside, outerLeg.local.port, 10);
+  await eventually(() => inside.heard.length === 10, 'sound before');
+  await pause(1200); // a snapshot is taken every second
+  const ssrc = inside.heard[0]!.readUInt32BE(8);
+  const last = inside.heard.at(-1)!.readUInt16BE(2);
+
+  const [pid] = pair.b.plane.pids();
+  process.kill(pid!, 'SIGKILL');
+  await pair.b.until('shard-lost');
+  await pair.b.until('shard-ready');
+  await pair.a.until('lane-down', 2);
+  await pair.a.until('lane-up', 4);
+  inside.heard.length = 0;
+  const said = await talk(outside, outerLeg.local.port, 10);
+  await eventually(() => inside.heard.length === 10, 'sound after the cut');
+  assert.deepEqual(inside.payloads().sort(), said.sort());
+  assert.equal(inside.heard[0]!.readUInt32BE(8), ssrc);
+  assert.ok(((inside.heard[0]!.readUInt16BE(2) - last) & 0xffff) < 3000, 'no sequence number comes twice');
+
+  // The direction of the killed worker: its successor speaks with the SSRC of the first.
+  await talk(inside, innerLeg.local.port, 5);
+  await eventually(() => outside.heard.length >= 5, 'sound towards the outside');
+  for (const phone of [inside, outside]) phone.socket.close();
+});
+
+test('two shards: every lane finds the worker of its shard although main does not know it', async (t) => {
+  const pair = new Pair();
+  t.after(() => pair.stop());
+  await pair.start([both, both], 2);
+  pair.session(2, 'site-a.example', 0);
+  pair.session(2, 'site-a.example', 1);
+  await pair.a.until('lane-up', 4);
+  await pair.b.until('lane-up', 4);
+});
+
+test('a port that is taken is told; a digit becomes RFC 4733 packets on the time line of the voice', async (t) => {
+  const pair = new Pair();
+  t.after(() => pair.stop());
+  await pair.start([both, both]);
+  pair.session();
+  await pair.a.until('lane-up', 2);
+  const { inside, outside, innerLeg, outerLeg } = await call(pair, 15);
+  pair.b.plane.command(0, { kind: 'open', leg: { ...leg(16, 9), local: outerLeg.local } });
+  assert.match((await pair.b.until('open-failed')).reason, /EADDRINUSE/);
+
+  await talk(inside, innerLeg.local.port, 10);
+  await eventually(() => outside.heard.length === 10, 'voice first');
+  pair.b.plane.command(0, { kind: 'digit', session: SESSION, stream: 15, digit: '5', durationMs: 100 });
+  await eventually(() => outside.heard.length === 17, 'a digit of 100 ms: five packets, the last thrice');
+  await pause(60);
+  assert.equal(outside.heard.length, 17);
+  const events = outside.heard.slice(10);
+  assert.deepEqual([...new Set(events.map((m) => m[1]! & 0x7f))], [97]);
+  assert.equal(new Set(events.map((m) => m.readUInt32BE(4))).size, 1, 'RFC 4733 2.2.1: one timestamp');
+  assert.deepEqual(
+    events.map((m) => m.subarray(12).toString('hex')),
+    ['050a00a0', '050a0140', '050a01e0', '050a0280', '058a0320', '058a0320', '058a0320'],
+  );
+  assert.deepEqual(
+    events.map((m) => m[1]! >> 7),
+    [1, 0, 0, 0, 0, 0, 0],
+  );
+  await talk(inside, innerLeg.local.port, 3);
+  await eventually(() => outside.heard.length === 20, 'voice goes on');
+  const sequences = outside.heard.map((m) => m.readUInt16BE(2));
+  assert.deepEqual(
+    sequences.slice(1).map((s, i) => (s - sequences[i]!) & 0xffff),
+    sequences.slice(1).map(() => 1),
+  );
+  for (const phone of [inside, outside]) phone.socket.close();
+});
