@@ -64,12 +64,10 @@ function areOrdinary(bytes: Uint8Array, start: number, end: number): boolean {
 
 /** Reads the head in `bytes[start, end)`, the closing empty line excluded. */
 export function readHead(bytes: Uint8Array, start: number, end: number): Head {
-  let text = asciiText(bytes, start, end);
-  const table = new HeadTable();
-  if (!isOrdinary(bytes, start, end)) {
-    text = latin1Text(bytes, start, end);
-    if (utf8Text(bytes.subarray(start, end)) === undefined) table.refuse(problem('utf8', 400));
-    table.hasUnusual = true;
+  const table = new HeadTable(!isOrdinary(bytes, start, end));
+  const text = table.hasUnusual ? latin1Text(bytes, start, end) : asciiText(bytes, start, end);
+  if (table.hasUnusual && utf8Text(bytes.subarray(start, end)) === undefined) {
+    table.refuse(problem('utf8', 400));
   }
   if (end - start > SIP_LIMITS.headerBytes) table.refuse(problem('head-size', 513));
   table.read(text);
@@ -83,9 +81,13 @@ class HeadTable implements Head {
   contentLength: number | undefined;
   problem: Problem | undefined;
   /** Some octet is neither printable ASCII nor white space, or a CR or LF stands alone. */
-  hasUnusual = false;
+  readonly hasUnusual: boolean;
   #seen = 0;
   #lines = 0;
+
+  constructor(hasUnusual: boolean) {
+    this.hasUnusual = hasUnusual;
+  }
 
   /** The first problem stays; one that spoils the framing outranks others. */
   refuse(found: Problem | undefined): void {
