@@ -573,7 +573,7 @@ test('a stream of the other side that is refused from the start gets no m= line 
 });
 
 test('T.38 replaces audio in the same m= line (RFC 3264 8.3.3, T.38 D.2.2)', () => {
-  const n = leg();
+  const n = leg({ t38: true });
   value(n.sendAnswer(answerTo(offerOf(n, body(...head(), ...AUDIO)))));
   const offer = offerOf(
     n,
@@ -590,16 +590,17 @@ test('T.38 replaces audio in the same m= line (RFC 3264 8.3.3, T.38 D.2.2)', () 
   assert.equal(answer.media[0]!.port, 20_000);
   assert.deepEqual(answer.media[0]!.t38, { version: 0, maxBitRate: 14_400, udpEc: 't38UDPRedundancy' });
   assert.equal(n.streams()[0]!.kind, 'image');
-  const plain = leg({ codecs: ['PCMA'] });
+  const plain = leg({ codecs: ['PCMA'], t38: true });
   assert.equal(problemOf(plain.receiveOffer(body(...head(), 'm=image 4000 udptl t38'), 0)), '488 no-format');
   // And as an offer to the far end.
-  const m = leg();
+  const m = leg({ t38: true });
   const sdp = sdpOf(value(m.sendOffer({ ...offer, by: 'terminator' })));
   assert.equal(
-    latin1Text(value(leg().sendOffer({ ...offer, by: 'terminator' }))).match(/m=.*/)![0],
+    latin1Text(value(leg({ t38: true }).sendOffer({ ...offer, by: 'terminator' }))).match(/m=.*/)![0],
     'm=image 20000 udptl t38\r'.trim(),
   );
   assert.equal(sdp.media[0]!.t38!.maxBitRate, 14_400);
+  assert.equal(problemOf(leg().receiveOffer(body(...head(), 'm=image 4000 udptl t38'), 0)), '488 no-format');
 });
 
 test('RFC 5761: rtcp-mux is accepted when offered, and offered only when asked for', () => {

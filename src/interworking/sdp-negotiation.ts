@@ -33,6 +33,8 @@ export interface SdpNegotiationOptions {
   readonly codecs: readonly FormatName[];
   /** Whether media may be sent to this address (canonical text). Multicast, link-local and the like are refused before. */
   acceptMediaAddress(ip: string): boolean;
+  /** The plane carries UDPTL; default false: T.38 is refused whatever `codecs` say, and fax falls back to G.711. */
+  readonly t38?: boolean;
   /** Offer a=rtcp-mux of our own accord; default false. It is answered in any case. */
   readonly offerRtcpMux?: boolean;
 }
@@ -89,7 +91,8 @@ export class SdpNegotiation {
   #address = '0.0.0.0';
 
   constructor(options: SdpNegotiationOptions) {
-    this.#options = options;
+    const codecs = options.t38 === true ? options.codecs : options.codecs.filter((name) => name !== 'T38');
+    this.#options = { ...options, codecs };
   }
 
   get state(): NegotiationState {

@@ -1,0 +1,426 @@
+import { toHex } from '../bytes/text.ts';
+import type { LegPorts, LegStream } from '../call/leg.ts';
+import { type Address, isIpv6 } from '../machine/address.ts';
+import type { Millis, Random } from '../machine/machine.ts';
+import { Timers } from '../machine/timers.ts';
+import type { CallId, FormatName } from '../meta/message.ts';
+import { META_LIMITS } from '../meta/message.ts';
+import { isAuxiliary } from './codec-policy.ts';
+import type {
+  PlaneCommand,
+  PlaneEvent,
+  SessionId,
+  StreamCounters,
+  StreamId,
+  StreamLegConfig,
+} from './plane-contract.ts';
+import { PortPool } from './port-pool.ts';
+import { isUsable, legConfig, type MediaCall, mustRelearn } from './stream-config.ts';
+import { addCounters } from './stream-counters.ts';
+
+export interface MediaControlOptions {
+  readonly random: Random;
+  /** In order of preference where no address family is wished. */
+  readonly pools: readonly {
+    readonly ip: string;
+    readonly advertise?: string;
+    readonly ports: readonly [number, number];
+  }[];
+  /** Greatest number of calls that hold ports or streams. */
+  readonly maxCalls: number;
+  /** A released pair of ports rests this long; default and least sensible 10 000 ms. */
+  readonly restMs?: number;
+  /** How long after (re-)negotiation a source may be learned; default 5000 ms. */
+  readonly latchWindowMs?: number;
+}
+
+export type MediaOutput =
+  | { readonly kind: 'command'; readonly shard: number; readonly command: PlaneCommand }
+  /** A stream could not be opened. Its port stands in a description already, so another will not do: release the call, cause 47. */
+  | { readonly kind: 'failed'; readonly call: CallId; readonly index: number; readonly reason: string }
+  /** No valid packet for 30 s although one was expected. */
+  | { readonly kind: 'silent'; readonly call: CallId; readonly index: number }
+  /** After `release`: every stream is closed (or has had its time), `counters` are final. */
+  | { readonly kind: 'finished'; readonly call: CallId };
+
+interface Port {
+  readonly pool: PortPool;
+  readonly bound: Address;
+  readonly advertised: Address;
+}
+
+interface OpenStream {
+  readonly shard: number;
+  config: StreamLegConfig;
+}
+
+interface CallMedia {
+  readonly call: CallId;
+  data: MediaCall | undefined;
+  readonly cname: string;
+  readonly ports: Map<number, Port>;
+  readonly open: Map<number, OpenStream>;
+  /** Closes commanded and not yet confirmed, by index. */
+  readonly closing: Map<number, number>;
+  /** Counters of what the plane has finished, and the latest of what it has not. */
+  readonly done: Map<number, StreamCounters>;
+  readonly live: Map<number, StreamCounters>;
+  readonly codecs: Map<number, FormatName>;
+  released: boolean;
+  finished: boolean;
+}
+
+/** The plane confirms a close within milliseconds; a worker that died does not. */
+const CLOSE_WAIT_MS = 2000;
+/** A finished call whose counters nobody fetched. */
+const FORGET_MS = 60_000;
+const REST_MS = 10_000;
+const LATCH_WINDOW_MS = 5000;
+
+/**
+ * Which ports and streams each call has, as commands to the media plane. Pure: ports are only reckoned here; a worker binds one when
+ * it gets `open`, after its number may have been announced, so a bind that fails ends the call (`failed`). A stream keeps its
+ * port as long as the call lives, also while it is refused or removed. The worker of a shard that died is given its streams
+ * back by the plane's supervisor; here only the counters are kept through it.
+ */
+export class MediaControl {
+  readonly #options: MediaControlOptions;
+  readonly #pools: readonly { readonly pool: PortPool; readonly advertise: string; readonly family: 4 | 6 }[];
+  readonly #calls = new Map<CallId, CallMedia>();
+  readonly #streams = new Map<string, { readonly media: CallMedia; readonly index: number }>();
+  readonly #timers = new Timers<CallId>();
+  #out: MediaOutput[] = [];
+  #head = 0;
+  #now: Millis = 0;
+  #refusedCalls = 0;
+
+  constructor(options: MediaControlOptions) {
+    this.#options = options;
+    this.#pools = options.pools.map(({ ip, advertise, ports: [first, last] }) => ({
+      pool: new PortPool({ ip, first, last, restMs: options.restMs ?? REST_MS, random: options.random }),
+      advertise: advertise ?? ip,
+      family: isIpv6(advertise ?? ip) ? 6 : 4,
+    }));
+  }
+
+  get sizes(): { readonly calls: number; readonly ports: number; readonly streams: number } {
+    const ports = this.#pools.reduce((sum, p) => sum + p.pool.inUse, 0);
+    return { calls: this.#calls.size, ports, streams: this.#streams.size };
+  }
+
+  /** Allocations refused because no pair was free or there were too many calls. */
+  get exhausted(): number {
+    return this.#pools.reduce((sum, p) => sum + p.pool.exhausted, this.#refusedCalls);
+  }
+
+  /** Ports for one call's leg. `family`: where the negotiation has no wish (our own offer), that of the signalling peer. */
+  ports(call: CallId, family?: 4 | 6): LegPorts {
+    return {
+      allocate: (index, _kind, wished) => this.#allocate(call, index, wished ?? family, wished !== undefined),
+    };
+  }
+
+  /** Before the first `update` of a call that is let in. */
+  begin(data: MediaCall): void {
+    const media = this.#enter(data.call);
+    if (media !== undefined && media.data === undefined && !media.released) media.data = data;
+  }
+
+  /** The streams of a call's leg as they shall be now; what is not listed or not active is closed. */
+  update(call: CallId, streams: readonly LegStream[], now: Millis): void {
+    this.#now = Math.max(this.#now, now);
+    const media = this.#calls.get(call);
+    if (media?.data === undefined || media.released) return;
+    for (const index of [...media.open.keys()]) {
+      const wanted = streams.find((s) => s.index === index);
+      if (wanted === undefined || !isUsable(wanted)) this.#close(media, index);
+    }
+    for (const stream of streams) if (isUsable(stream)) this.#apply(media, media.data, stream);
+  }
+
+  /** Sends one RFC 4733 digit towards the far end; false where the stream takes none. */
+  digit(call: CallId, index: number, digit: string, durationMs: number): boolean {
+    const stream = this.#calls.get(call)?.open.get(index);
+    if (!stream?.config.formats.some((f) => f.kind === 'event' && f.sendPayloadType >= 0)) return false;
+    const { session, stream: id } = stream.config;
+    this.#command(stream.shard, { kind: 'digit', session, stream: id, digit, durationMs });
+    return true;
+  }
+
+  /** The call is over: closes its streams; `finished` follows. Ports rest from the moment the plane has closed them. */
+  release(call: CallId, now: Millis): void {
+    this.#now = Math.max(this.#now, now);
+    const media = this.#calls.get(call);
+    if (media === undefined || media.released) return;
+    media.released = true;
+    for (const index of [...media.open.keys()]) this.#close(media, index);
+    for (const index of [...media.ports.keys()]) if (!media.closing.has(index)) this.#freePort(media, index);
+    if (media.closing.size === 0) this.#finish(media);
+    else this.#timers.set(call, now + CLOSE_WAIT_MS);
+  }
+
+  /** Drops what is still known of a released call (its counters). */
+  forget(call: CallId): void {
+    const media = this.#calls.get(call);
+    if (media === undefined) return;
+    if (!media.released) this.release(call, this.#now);
+    if (!media.finished) this.#finish(media);
+    this.#remove(media);
+  }
+
+  /** The worker of `shard` died. */
+  shardLost(shard: number): void {
+    for (const media of [...this.#calls.values()]) {
+      if (media.data?.shard !== shard) continue;
+      for (const [index, counters] of media.live)
+        media.done.set(index, addCounters(media.done.get(index), counters));
+      media.live.clear();
+      for (const index of [...media.closing.keys()]) this.#closed(media, index, true);
+    }
+  }
+
+  /** Where nobody else gives a lost worker's streams to a successor: opens them all (again) on `on`. */
+  reopen(shard: number, on = shard): void {
+    for (const media of this.#calls.values()) {
+      for (const [index, { shard: was, config }] of media.open) {
+        if (was !== shard) continue;
+        media.open.set(index, { shard: on, config });
+        this.#command(on, { kind: 'open', leg: config });
+      }
+    }
+  }
+
+  event(event: PlaneEvent, now: Millis): void {
+    this.#now = Math.max(this.#now, now);
+    switch (event.kind) {
+      case 'counters':
+        for (const counters of event.streams) {
+          const found = this.#find(counters);
+          found?.media.live.set(found.index, counters);
+        }
+        break;
+      case 'closed':
+        this.#planeClosed(event.counters);
+        break;
+      case 'open-failed':
+        this.#openFailed(event, event.reason);
+        break;
+      case 'silent': {
+        const found = this.#find(event);
+        if (found?.media.released === false) {
+          this.#out.push({ kind: 'silent', call: found.media.call, index: found.index });
+        }
+        break;
+      }
+      case 'shard-lost':
+        this.shardLost(event.shard);
+        break;
+      default:
+        break;
+    }
+  }
+
+  timeout(now: Millis): void {
+    this.#now = Math.max(this.#now, now);
+    for (let call = this.#timers.take(now); call !== undefined; call = this.#timers.take(now)) {
+      const media = this.#calls.get(call);
+      if (media === undefined) continue;
+      if (media.finished) this.#remove(media);
+      else this.#finish(media);
+    }
+  }
+
+  deadline(): Millis | undefined {
+    return this.#timers.next();
+  }
+
+  poll(): MediaOutput | undefined {
+    const output = this.#out[this.#head++];
+    if (output === undefined) {
+      this.#out = [];
+      this.#head = 0;
+    }
+    return output;
+  }
+
+  /** Counters of every stream the call has or had, by index; zero counts as none where the plane has not reported yet. */
+  counters(call: CallId): readonly StreamCounters[] {
+    const media = this.#calls.get(call);
+    if (media === undefined) return [];
+    const indices = [...new Set([...media.done.keys(), ...media.live.keys()])].sort((a, b) => a - b);
+    return indices.map((index) => {
+      const done = media.done.get(index);
+      const live = media.live.get(index);
+      return live === undefined ? done! : addCounters(done, live);
+    });
+  }
+
+  /** Name of the format a stream was last set up with, first of those agreed; '' where unknown. */
+  codec(call: CallId, stream: StreamId): string {
+    const media = this.#calls.get(call);
+    return media?.codecs.get(stream - (media.data?.streamBase ?? 0)) ?? '';
+  }
+
+  // ---- ports ------------------------------------------------------------------------------------------------------
+
+  #enter(call: CallId): CallMedia | undefined {
+    const known = this.#calls.get(call);
+    if (known !== undefined) return known;
+    if (this.#calls.size >= this.#options.maxCalls) {
+      this.#refusedCalls++;
+      return undefined;
+    }
+    const media: CallMedia = {
+      call,
+      data: undefined,
+      cname: toHex(this.#options.random.bytes(6)),
+      ports: new Map(),
+      open: new Map(),
+      closing: new Map(),
+      done: new Map(),
+      live: new Map(),
+      codecs: new Map(),
+      released: false,
+      finished: false,
+    };
+    this.#calls.set(call, media);
+    return media;
+  }
+
+  /** `strict`: only this family; else it is a preference. */
+  #allocate(
+    call: CallId,
+    index: number,
+    family: 4 | 6 | undefined,
+    strict: boolean,
+  ): ReturnType<LegPorts['allocate']> {
+    const media = this.#enter(call);
+    if (media === undefined || media.released || index < 0 || index >= META_LIMITS.streams) return undefined;
+    const known = media.ports.get(index);
+    if (known !== undefined) {
+      if (!strict || isIpv6(known.advertised.ip) === (family === 6)) return known;
+      if (media.open.has(index) || media.closing.has(index)) return undefined;
+      this.#freePort(media, index);
+    }
+    const wanted = this.#pools.filter((p) => family === undefined || p.family === family);
+    // Without a pool of that family another's address is given: the negotiation sees that it does not fit and says so.
+    const others = strict && wanted.length > 0 ? [] : this.#pools.filter((p) => !wanted.includes(p));
+    for (const { pool, advertise } of [...wanted, ...others]) {
+      const port = pool.allocate(this.#now);
+      if (port === undefined) continue;
+      const made = { pool, bound: { ip: pool.ip, port }, advertised: { ip: advertise, port } };
+      media.ports.set(index, made);
+      return made;
+    }
+    return undefined;
+  }
+
+  #freePort(media: CallMedia, index: number): void {
+    const port = media.ports.get(index);
+    if (port === undefined) return;
+    port.pool.release(port.bound.port, this.#now);
+    media.ports.delete(index);
+  }
+
+  // ---- streams ----------------------------------------------------------------------------------------------------
+
+  #apply(media: CallMedia, data: MediaCall, stream: LegStream): void {
+    const { index } = stream;
+    const codec = stream.formats.find((f) => !isAuxiliary(f.format.name))?.format.name;
+    if (codec !== undefined) media.codecs.set(index, codec);
+    const config = legConfig(stream, data, {
+      cname: media.cname,
+      latchWindowMs: this.#options.latchWindowMs ?? LATCH_WINDOW_MS,
+    });
+    const current = media.open.get(index);
+    if (current !== undefined && current.config.kind === config.kind) {
+      if (JSON.stringify(current.config) === JSON.stringify(config)) return;
+      const relearn = mustRelearn(current.config, config);
+      current.config = config;
+      this.#command(current.shard, { kind: 'modify', leg: config, relearn });
+      return;
+    }
+    // Another kind in the same place (T.38 for audio) is another stream on the same port.
+    if (current !== undefined) this.#close(media, index);
+    media.open.set(index, { shard: data.shard, config });
+    this.#streams.set(streamKey(config), { media, index });
+    this.#command(data.shard, { kind: 'open', leg: config });
+  }
+
+  #close(media: CallMedia, index: number): void {
+    const stream = media.open.get(index);
+    if (stream === undefined) return;
+    media.open.delete(index);
+    media.closing.set(index, (media.closing.get(index) ?? 0) + 1);
+    const { session, stream: id } = stream.config;
+    this.#command(stream.shard, { kind: 'close', session, stream: id });
+  }
+
+  #planeClosed(counters: StreamCounters): void {
+    const found = this.#find(counters);
+    if (found === undefined) return;
+    const { media, index } = found;
+    media.done.set(index, addCounters(media.done.get(index), counters));
+    media.live.delete(index);
+    if (media.closing.has(index)) this.#closed(media, index, false);
+    else media.open.delete(index); // the plane ended it by itself (its session is over); an update would open it anew
+  }
+
+  #openFailed(stream: { readonly session: SessionId; readonly stream: StreamId }, reason: string): void {
+    const found = this.#find(stream);
+    if (found === undefined) return;
+    const { media, index } = found;
+    if (media.closing.has(index)) {
+      this.#closed(media, index, false);
+      return;
+    }
+    media.open.delete(index);
+    if (!media.released) this.#out.push({ kind: 'failed', call: media.call, index, reason });
+  }
+
+  /** One close of a stream is confirmed, or (`all`) none will be. */
+  #closed(media: CallMedia, index: number, all: boolean): void {
+    const left = all ? 0 : (media.closing.get(index) ?? 0) - 1;
+    if (left > 0) {
+      media.closing.set(index, left);
+      return;
+    }
+    media.closing.delete(index);
+    if (!media.released) return;
+    this.#freePort(media, index);
+    if (media.closing.size === 0) this.#finish(media);
+  }
+
+  #finish(media: CallMedia): void {
+    if (media.finished) return;
+    media.finished = true;
+    media.closing.clear();
+    for (const index of [...media.ports.keys()]) this.#freePort(media, index);
+    if (media.data !== undefined) this.#out.push({ kind: 'finished', call: media.call });
+    if (media.done.size === 0 && media.live.size === 0) this.#remove(media);
+    else this.#timers.set(media.call, this.#now + FORGET_MS);
+  }
+
+  #remove(media: CallMedia): void {
+    this.#timers.set(media.call, undefined);
+    this.#calls.delete(media.call);
+    const { data } = media;
+    if (data === undefined) return;
+    for (let index = 0; index < META_LIMITS.streams; index++) {
+      const key = streamKey({ session: data.session, stream: data.streamBase + index });
+      if (this.#streams.get(key)?.media === media) this.#streams.delete(key);
+    }
+  }
+
+  #find(stream: { readonly session: SessionId; readonly stream: StreamId }) {
+    return this.#streams.get(streamKey(stream));
+  }
+
+  #command(shard: number, command: PlaneCommand): void {
+    this.#out.push({ kind: 'command', shard, command });
+  }
+}
+
+function streamKey(stream: { readonly session: SessionId; readonly stream: StreamId }): string {
+  return `${stream.stream} ${stream.session}`;
+}

@@ -1,0 +1,65 @@
+/** What the plane is told of one stream, and what of a change makes it learn the source anew. */
+import type { LegStream } from '../call/leg.ts';
+import { sameAddress } from '../machine/address.ts';
+import type { CallId, Priority } from '../meta/message.ts';
+import { META_LIMITS } from '../meta/message.ts';
+import { planeFormat } from './formats.ts';
+import type { SessionId, StreamLegConfig } from './plane-contract.ts';
+
+/** What the plane must know of a call besides its streams. */
+export interface MediaCall {
+  readonly call: CallId;
+  readonly session: SessionId;
+  readonly shard: number;
+  /** Stream id = base + LegStream.index. */
+  readonly streamBase: number;
+  readonly priority: Priority;
+  readonly source: 'signalled' | 'latch';
+}
+
+export function legConfig(
+  stream: LegStream,
+  data: MediaCall,
+  own: { readonly cname: string; readonly latchWindowMs: number },
+): StreamLegConfig {
+  const { direction, kind, local, packetTime, remote, remoteRtcp, rtcpMux } = stream;
+  return {
+    session: data.session,
+    stream: data.streamBase + stream.index,
+    call: data.call,
+    kind,
+    priority: data.priority,
+    local: local!,
+    rtcpMux,
+    ...(remote === undefined ? {} : { remote }),
+    ...(remoteRtcp === undefined ? {} : { remoteRtcp }),
+    source: data.source,
+    latchWindowMs: own.latchWindowMs,
+    direction,
+    formats: stream.formats.map((f) =>
+      planeFormat(f.format, packetTime, f.receivePayloadType, f.sendPayloadType),
+    ),
+    cname: own.cname,
+  };
+}
+
+export function isUsable(stream: LegStream): boolean {
+  const inRange = stream.index >= 0 && stream.index < META_LIMITS.streams;
+  return inRange && stream.active && stream.local !== undefined && stream.formats.length > 0;
+}
+
+/** A source is learned anew only when the far end's own description moved: its address, or the payload types it sends. */
+export function mustRelearn(was: StreamLegConfig, is: StreamLegConfig): boolean {
+  const moved =
+    was.remote === undefined || is.remote === undefined
+      ? was.remote !== is.remote
+      : !sameAddress(was.remote, is.remote);
+  return moved || receiving(was) !== receiving(is);
+}
+
+function receiving(config: StreamLegConfig): string {
+  return config.formats
+    .map((f) => f.receivePayloadType)
+    .sort((a, b) => a - b)
+    .join();
+}
