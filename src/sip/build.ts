@@ -15,6 +15,11 @@ import { formatUri, sipUri } from './uri.ts';
 /** Methods answered in or out of dialogs. */
 export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER';
 export const ACCEPT = 'application/sdp, application/dtmf-relay, application/dtmf';
+/** What a 415 says (RFC 3261 8.2.3). */
+export const READABLE: readonly HeaderPair[] = [
+  ['Accept', ACCEPT],
+  ['Accept-Encoding', 'identity'],
+];
 export const SUPPORTED = 'timer';
 
 /** RFC 3261 8.1.1.6. */

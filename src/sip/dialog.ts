@@ -2,7 +2,7 @@
 
 import type { SipPeer } from './contract.ts';
 import type { Core, Hop, Source } from './core.ts';
-import { firstHeader, headerValues, nameAddresses } from './header/access.ts';
+import { headerValues, nameAddresses, optionTags } from './header/access.ts';
 import { formatNameAddress } from './header/name-address.ts';
 import { canonicalIp } from './host.ts';
 import type { NameAddress, SipMessage, SipRequest, SipResponse, SipUri } from './message.ts';
@@ -24,8 +24,8 @@ export interface Dialog {
   remoteSequence: number | undefined;
   /** Where the far end's messages come from. */
   source: Source;
-  /** The far end's methods (Allow), lower-cased names are not methods. */
-  readonly allows: ReadonlySet<string>;
+  /** The far end takes UPDATE (its Allow says so). */
+  readonly takesUpdate: boolean;
   /** The last ACK of a 2xx, sent again whenever that 2xx comes again (13.2.2.4). */
   ack: { readonly sequence: number; readonly message: Outgoing; readonly hop: Hop } | undefined;
 }
@@ -61,7 +61,7 @@ export function dialogOfRequest(request: SipRequest, source: Source, localTag: s
     localSequence: 0,
     remoteSequence: request.cseq.number,
     source,
-    allows: allowed(request),
+    takesUpdate: takesUpdate(request),
     ack: undefined,
   };
 }
@@ -94,24 +94,18 @@ export function dialogOfResponse(
     localSequence: sequence,
     remoteSequence: undefined,
     source,
-    allows: allowed(response),
+    takesUpdate: takesUpdate(response),
     ack: undefined,
   };
 }
 
-function allowed(message: SipMessage): ReadonlySet<string> {
-  const names = headerValues(message, 'Allow').flatMap((value) => value.split(','));
-  return new Set(names.map((name) => name.trim()));
+function takesUpdate(message: SipMessage): boolean {
+  return headerValues(message, 'Allow').some((value) => /(?:^|[ \t,])UPDATE(?:[ \t,]|$)/.test(value));
 }
 
 /** Whether the far end's option tags have `tag` (Supported). */
 export function supports(message: Pick<SipMessage, 'headers'>, tag: string): boolean {
-  const value = firstHeader(message, 'Supported');
-  return value !== undefined && headerValues(message, 'Supported').some((v) => hasToken(v, tag));
-}
-
-function hasToken(value: string, tag: string): boolean {
-  return value.split(',').some((t) => t.trim().toLowerCase() === tag);
+  return optionTags(message, 'Supported').has(tag);
 }
 
 /**
@@ -136,6 +130,7 @@ export function nextHop(
   if (hop.transport === 'udp') {
     return [{ transport: 'udp', address: hop.remote, listener: hop.listener.name }];
   }
+  if (peer.boundToSource === true) return []; // its connection is gone, and nobody can dial it
   return queryOfPeer(peer);
 }
 

@@ -45,6 +45,17 @@ const step: fc.Arbitrary<Step> = fc.record({
   wait: fc.oneof(fc.integer({ min: 0, max: 30 }), fc.integer({ min: 0, max: 3000 })),
 });
 
+/** Half of the stories begin with a call that is answered, so that what comes after is reached often. */
+const story: fc.Arbitrary<Step[]> = fc
+  .tuple(fc.boolean(), fc.array(step, { minLength: 4, maxLength: 24, size: 'max' }))
+  .map(([answered, steps]) => (answered ? [...OPENING, ...steps] : steps));
+
+const OPENING: readonly Step[] = [
+  { who: 0, deed: 'invite', wait: 700 },
+  { who: 1, deed: 'ring', wait: 10 },
+  { who: 1, deed: 'accept', wait: 10 },
+];
+
 const weather: fc.Arbitrary<Weather> = fc.record({
   loss: fc.constantFrom(0, 0.05, 0.3),
   duplicate: fc.constantFrom(0, 0.2),
@@ -157,18 +168,14 @@ function play(seed: number, sky: Weather, steps: readonly Step[], transport: 'ud
 
 test('random calls over a bad network: one ended per session, tables and timers empty', () => {
   fc.assert(
-    fc.property(fc.integer(), weather, fc.array(step, { maxLength: 25 }), (seed, sky, steps) =>
-      play(seed, sky, steps, 'udp'),
-    ),
+    fc.property(fc.integer(), weather, story, (seed, sky, steps) => play(seed, sky, steps, 'udp')),
     { numRuns: 400 },
   );
 });
 
 test('random calls over TCP with cuts: the same', () => {
   fc.assert(
-    fc.property(fc.integer(), weather, fc.array(step, { maxLength: 25 }), (seed, sky, steps) =>
-      play(seed, sky, steps, 'tcp'),
-    ),
+    fc.property(fc.integer(), weather, story, (seed, sky, steps) => play(seed, sky, steps, 'tcp')),
     { numRuns: 200 },
   );
 });

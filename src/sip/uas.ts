@@ -2,7 +2,7 @@
 import { latin1Bytes, toHex } from '../bytes/text.ts';
 import { Authenticator } from './authenticate.ts';
 import { sessionDescription } from './body.ts';
-import { ACCEPT, ALLOW, buildResponse, SUPPORTED } from './build.ts';
+import { ACCEPT, ALLOW, buildResponse, READABLE, SUPPORTED } from './build.ts';
 import type { SipBody } from './contract.ts';
 import type { Core, Source } from './core.ts';
 import { dialogKey } from './dialog.ts';
@@ -147,8 +147,7 @@ export class Uas {
     if (found?.ok === false) {
       const { status, reason } = found.error;
       this.#core.count(reason, undefined, source.hop.remote);
-      const headers: HeaderPair[] = status === 415 ? [['Accept', ACCEPT]] : [];
-      return this.#refuse(request, source, status, headers);
+      return this.#refuse(request, source, status, status === 415 ? READABLE : []);
     }
     this.#authenticate(request, source, ref, found?.value);
   }

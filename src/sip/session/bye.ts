@@ -9,8 +9,9 @@ import type { ServerTransaction } from '../transaction/server.ts';
 import { sendInDialog } from './in-dialog-request.ts';
 import { q850Field, type Session } from './session.ts';
 
-/** RFC 3261 15.1.1. Whatever the answer, the session is over. */
+/** RFC 3261 15.1.1. Whatever the answer, the dialog is over. */
 export function sendBye(stack: Stack, session: Session, dialog: Dialog, q850: number | undefined): void {
+  if (dialog === session.dialog) answerPending(session, 487);
   sendInDialog(stack, session, dialog, { method: 'BYE', headers: () => reasonHeaders(q850) });
 }
 

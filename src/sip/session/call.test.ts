@@ -442,3 +442,37 @@ test('TCP that never answers is given up after 4 s for UDP (18.1.1), and remembe
   net.run(100);
   assert.equal(alice.seen('answered').length, 2);
 });
+
+test('a re-INVITE that gets 100 and then nothing ends the call after 64 s: every wait has a deadline', () => {
+  const { net, alice, bob } = established();
+  bob.on = () => undefined;
+  net.drop = (text, from) => from.ip === bob.ip && !text.startsWith('SIP/2.0 100');
+  alice.command({ kind: 'reinvite', session: 2, body: sdp('x') });
+  net.run(63_000);
+  assert.equal(alice.seen('ended').length, 0);
+  net.drop = () => false;
+  net.run();
+  assert.deepEqual(
+    alice.seen('ended').map((e) => [e.by, e.status]),
+    [['timeout', 408]],
+  );
+  assert.deepEqual(alice.endpoint.sizes, IDLE);
+  assert.deepEqual(bob.endpoint.sizes, IDLE);
+});
+
+test('hanging up while our own re-INVITE is under way leaves nothing, whatever of it is lost', () => {
+  for (let n = 0; n < 8; n++) {
+    const { net, alice, bob } = established();
+    bob.on = (event): void => {
+      if (event.kind === 'modify') bob.command({ kind: 'modify-accept', session: 1, body: sdp('fine') });
+    };
+    let lost = 0;
+    net.drop = (text) => /^SIP\/2\.0 200[\s\S]*CSeq: \d+ INVITE/.test(text) && lost++ < n;
+    alice.command({ kind: 'reinvite', session: 2, body: sdp('x') });
+    net.run(20);
+    alice.command({ kind: 'end', session: 2 });
+    net.run();
+    assert.deepEqual(alice.endpoint.sizes, IDLE);
+    assert.deepEqual(bob.endpoint.sizes, IDLE);
+  }
+});

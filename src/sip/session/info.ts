@@ -1,6 +1,6 @@
 /** DTMF in INFO: application/dtmf-relay (`Signal=5`, `Duration=160`) and application/dtmf (`5`). */
 import { latin1Bytes, latin1Text } from '../../bytes/text.ts';
-import { ACCEPT } from '../build.ts';
+import { READABLE } from '../build.ts';
 import type { SipCommand } from '../contract.ts';
 import { firstHeader } from '../header/access.ts';
 import { parseContentType } from '../header/content-type.ts';
@@ -35,7 +35,7 @@ export function receiveInfo(stack: Stack, session: Session, transaction: ServerT
   const type = parseContentType(firstHeader(request, 'Content-Type') ?? '')?.type;
   if (type !== 'application/dtmf-relay' && type !== 'application/dtmf') {
     stack.core.count('info-type', type);
-    return refuse(transaction, 415, [['Accept', ACCEPT]]);
+    return refuse(transaction, 415, READABLE);
   }
   const found = type === 'application/dtmf' ? parseDtmf(request) : parseDtmfRelay(request);
   if (found === undefined) return refuse(transaction, 400);

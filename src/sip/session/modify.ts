@@ -1,7 +1,7 @@
 /** re-INVITE (RFC 3261 14.2) and UPDATE (RFC 3311) from the far end. */
 
 import { sessionDescription } from '../body.ts';
-import { ACCEPT, ALLOW, buildResponse, dialogHeaders, SUPPORTED } from '../build.ts';
+import { ALLOW, buildResponse, dialogHeaders, READABLE, SUPPORTED } from '../build.ts';
 import type { SipBody, SipCommand } from '../contract.ts';
 import { contactOf, type Dialog } from '../dialog.ts';
 import type { HeaderPair } from '../serialize.ts';
@@ -36,7 +36,7 @@ export function receiveModify(
   const found = sessionDescription(request);
   if (!found.ok) {
     core.count(found.error.reason, undefined, transaction.source.hop.remote);
-    return refuse(transaction, found.error.status, found.error.status === 415 ? [['Accept', ACCEPT]] : []);
+    return refuse(transaction, found.error.status, found.error.status === 415 ? READABLE : []);
   }
   if (tooSmall(request)) return refuse(transaction, 422, [['Min-SE', String(MIN_SE)]]);
   const isInvite = request.method === 'INVITE';

@@ -9,7 +9,7 @@ import { expire, followTimer, timerHeaders } from './timer.ts';
 export function refreshSession(stack: Stack, session: Session): void {
   const { dialog } = session;
   if (dialog === undefined || session.state !== 'confirmed') return;
-  if (!dialog.allows.has('UPDATE')) return sendReinvite(stack, session, session.lastBody, true);
+  if (!dialog.takesUpdate) return sendReinvite(stack, session, session.lastBody, true);
   sendInDialog(stack, session, dialog, {
     method: 'UPDATE',
     headers: (attempt) => [

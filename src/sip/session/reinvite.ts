@@ -5,6 +5,7 @@ import { contactOf } from '../dialog.ts';
 import type { SipResponse } from '../message.ts';
 import type { Attempt } from '../request.ts';
 import type { Stack } from '../stack.ts';
+import { TRANSACTION_LIFE } from '../transaction/timing.ts';
 import { expectAnswer, repeatAck, sendAck } from './ack.ts';
 import { bodyField } from './body-of.ts';
 import { sendBye } from './bye.ts';
@@ -12,6 +13,8 @@ import { sendInDialog } from './in-dialog-request.ts';
 import type { OutgoingModify, Session } from './session.ts';
 import { followTimer, timerHeaders } from './timer.ts';
 
+/** No final answer within this time counts as 408: nobody needs to think about a re-INVITE. Milliseconds. */
+const ANSWER_LIMIT = 2 * TRANSACTION_LIFE;
 /** 491 in a row before the user is told. */
 const MOST_GLARES = 5;
 
@@ -66,7 +69,12 @@ function send(stack: Stack, session: Session, modify: OutgoingModify): void {
   const { dialog } = session;
   if (dialog === undefined) return;
   modify.pending = true;
-  sendInDialog(stack, session, dialog, {
+  const overdue = stack.core.alarm(() => {
+    request.abandon();
+    hangUp(stack, session, 408);
+  });
+  overdue.set(stack.core.now + ANSWER_LIMIT);
+  const request = sendInDialog(stack, session, dialog, {
     method: 'INVITE',
     headers: (attempt) => [
       ['Contact', contactFor(attempt.hop.listener)],
@@ -75,8 +83,12 @@ function send(stack: Stack, session: Session, modify: OutgoingModify): void {
       ...timerHeaders(session),
     ],
     body: modify.body,
-    response: (response, _source, attempt) => receive(stack, session, modify, response, attempt),
+    response: (response, _source, attempt) => {
+      if (response.status >= 200) overdue.set(undefined);
+      receive(stack, session, modify, response, attempt);
+    },
     failed: (why) => {
+      overdue.set(undefined);
       if (why === 'timeout') hangUp(stack, session, 408);
       else refused(stack, session, modify, 503);
     },
