@@ -7,8 +7,8 @@ import { type Installed, install } from './install.ts';
 import { Asterisk, type AsteriskOptions } from './peers/asterisk.ts';
 import { Baresip, type BaresipOptions } from './peers/baresip.ts';
 import { Sipp, type SippOptions } from './peers/sipp.ts';
-import { stopAll } from './run.ts';
-import { build, remove } from './topology.ts';
+import { type Background, stopAll } from './run.ts';
+import { build, heal, remove } from './topology.ts';
 
 /** The whole matrix instead of its corners. */
 export const full = process.env['VOIP_SGW_FULL'] === '1';
@@ -18,6 +18,10 @@ export class Lab {
   readonly installed: Installed;
   /** Called when a test fails: what the programs under test said last. */
   readonly reports: (() => string)[] = [];
+
+  readonly #asterisks: Asterisk[] = [];
+  /** Programs that a test started and that must not outlive it; undefined while the suite gets ready. */
+  #transient: Background[] | undefined;
 
   constructor(name: string) {
     this.installed = install();
@@ -29,6 +33,7 @@ export class Lab {
     const folder = this.place(options.name);
     const started = Asterisk.start({ ...options, installed: this.installed, folder });
     return started.then((asterisk) => {
+      this.#asterisks.push(asterisk);
       this.reports.push(() => `asterisk ${options.name}:\n${tail(asterisk.log('full'), 25)}`);
       return asterisk;
     });
@@ -36,12 +41,15 @@ export class Lab {
 
   async baresip(options: Omit<BaresipOptions, 'folder'>): Promise<Baresip> {
     const baresip = await Baresip.start({ ...options, folder: this.place(options.name) });
+    this.#transient?.push(baresip.process);
     this.reports.push(() => `baresip ${options.name}:\n${tail(baresip.process.output, 25)}`);
     return baresip;
   }
 
   sipp(options: Omit<SippOptions, 'folder'>): Sipp {
-    return new Sipp({ ...options, folder: this.place('sipp') });
+    const sipp = new Sipp({ ...options, folder: this.place('sipp') });
+    this.#transient?.push(sipp.process);
+    return sipp;
   }
 
   place(name: string): string {
@@ -52,6 +60,24 @@ export class Lab {
 
   report(): string {
     return this.reports.map((report) => report()).join('\n---- ');
+  }
+
+  /** One test: what it started and left behind is ended, so that its failure does not become the next one's. */
+  async one(body: (lab: Lab) => Promise<void>): Promise<void> {
+    const reports = this.reports.length;
+    const mine: Background[] = [];
+    this.#transient = mine;
+    try {
+      await body(this);
+    } catch (error) {
+      if (error instanceof Error) error.message += `\n---- ${this.report()}`;
+      for (const asterisk of this.#asterisks) if (asterisk.process.running) asterisk.hangupAll();
+      throw error;
+    } finally {
+      heal();
+      await Promise.all(mine.map((program) => program.stop()));
+      this.reports.splice(reports);
+    }
   }
 
   /** VOIP_SGW_LAB_KEEP=FOLDER: logs and captures are copied there. */
@@ -101,12 +127,7 @@ export function labTest(
   body: (lab: Lab) => Promise<void>,
   options: { readonly seconds?: number; readonly skip?: boolean } = {},
 ): void {
-  test(name, { timeout: (options.seconds ?? 60) * 1000, skip: options.skip ?? false }, async () => {
-    try {
-      await body(holder.lab);
-    } catch (error) {
-      if (error instanceof Error) error.message += `\n---- ${holder.lab.report()}`;
-      throw error;
-    }
-  });
+  test(name, { timeout: (options.seconds ?? 60) * 1000, skip: options.skip ?? false }, () =>
+    holder.lab.one(body),
+  );
 }

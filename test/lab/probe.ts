@@ -60,7 +60,10 @@ function main([transport, from, fromPort, to, toPort, text]: string[]): void {
   }
   const socket = createSocket(isIPv6(to!) ? 'udp6' : 'udp4');
   socket.on('error', failure);
-  socket.on('message', (data) => finish('connected', data.toString('latin1')));
+  socket.on('message', (data) => {
+    const text = data.toString('latin1');
+    if (!text.startsWith('SIP/2.0 1')) finish('connected', text); // a provisional response is not the answer
+  });
   socket.bind(Number(fromPort), from, () => socket.send(text ?? '', Number(toPort), to));
 }
 

@@ -133,10 +133,15 @@ async function good(sipp: { result(): Promise<{ ok: boolean; why: string }> }): 
 }
 
 async function phones(lab: Lab): Promise<void> {
-  for (const transport of ['udp', 'tcp', 'tls'] as Transport[]) {
+  for (const [transport, user] of [
+    ['udp', outward.phone],
+    ['tcp', outward.phoneTcp],
+    ['tls', outward.phoneTls],
+  ] as [Transport, string][]) {
     const phone = await lab.baresip({
       place: 'internet',
       name: `phone-${transport}`,
+      user,
       ip: host.phone.v4,
       transport,
       tone: 500,
@@ -148,7 +153,7 @@ async function phones(lab: Lab): Promise<void> {
     await pair.idle();
     if (transport !== 'tls') {
       phone.mark();
-      pbx.call(transport === 'tcp' ? outward.phoneTcp : outward.phone, 'tone');
+      pbx.call(user, 'tone');
       await phone.established();
       await sleep(1000);
       pbx.hangupAll();

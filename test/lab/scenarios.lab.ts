@@ -130,7 +130,13 @@ for (const { scenario, number, transport = 'udp', hangs } of outwardCases) {
 }
 
 labTest(holder, 'callee outside: CANCEL of the PBX reaches it', async (lab) => {
-  const callee = await lab.baresip({ place: 'internet', name: 'slow', ip: host.phone.v4, tone: 500 });
+  const callee = await lab.baresip({
+    place: 'internet',
+    name: 'slow',
+    user: outward.phone,
+    ip: host.phone.v4,
+    tone: 500,
+  });
   pbx.call(outward.phone, 'wait');
   await callee.heard(/Incoming call/i, 5000);
   pbx.hangupAll();
