@@ -437,6 +437,17 @@ test('what Meta cannot carry does not reach the tunnel', () => {
     'state:ended',
     'ended:28:termination-gateway',
   ]);
+  const parameters = (['annexb', 'bitrate', 'events', 'mode', 'stereo', 'usedtx'] as const).map((name) => ({
+    name,
+    value: 'x'.repeat(64),
+  }));
+  const formats = Array.from({ length: 16 }, (_, id) => ({ ...PCMA, id, parameters }));
+  const streams = [0, 1].map((index) => ({ ...audio(...formats), index }));
+  const huge = new Bench('originator');
+  assert.equal(
+    huge.leg({ ...LEG_SETUP, media: { ...offer('originator', 1), streams } as MediaExchange })[0],
+    'refused:leg:setup:message',
+  );
   const t = new Bench('terminator');
   t.tunnel(META_SETUP);
   const connected = { ...BOB, number: '\r\n' };

@@ -1,5 +1,6 @@
 /** Messages that go from one side to the other as they are, but for their media, which obeys media-exchanges.ts. */
 import { checkMessage } from '../meta/check.ts';
+import { tryEncodeMeta } from '../meta/encode.ts';
 import { DIGITS } from '../meta/fields.ts';
 import type { CallMessage, MediaExchange } from '../meta/message.ts';
 import { META_VERSION } from '../meta/message.ts';
@@ -32,11 +33,18 @@ export function deliver(context: CallContext, input: CallInput): Outcome {
 
 /** The message, or which field Meta cannot carry. A connect loses its connected party rather than the call. */
 function carriable(message: CallMessage): CallMessage | string {
-  const problem = checkMessage(message, META_VERSION.minor);
+  const problem = problemOf(message);
   if (problem === undefined) return message;
-  if (message.kind !== 'connect' || message.connected === undefined) return problem.field;
+  if (message.kind !== 'connect' || message.connected === undefined) return problem;
   const { connected: _, ...rest } = message;
   return carriable(rest);
+}
+
+/** Which field Meta cannot carry ('message': it is too long, which only media can make it), so that encoding cannot fail later. */
+export function problemOf(message: CallMessage): string | undefined {
+  if (!('media' in message)) return checkMessage(message, META_VERSION.minor)?.field;
+  const encoded = tryEncodeMeta(message, META_VERSION.minor);
+  return encoded.ok ? undefined : encoded.error.field;
 }
 
 interface Fields {

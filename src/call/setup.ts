@@ -1,10 +1,9 @@
 /** The beginning of a call: the leg's set-up becomes Meta's on one gateway and the other leg's on the other. */
-import { checkMessage } from '../meta/check.ts';
 import type { CallMessage } from '../meta/message.ts';
-import { META_VERSION } from '../meta/message.ts';
 import type { CallContext, CallInput, Outcome, TunnelInput } from './call-context.ts';
 import { CAUSES, CUT_RETRY_SECONDS } from './call-context.ts';
 import type { LegSetup } from './leg.ts';
+import { problemOf } from './passing.ts';
 
 /** Originator: from the calling leg to the tunnel. */
 export function startCall(context: CallContext, setup: LegSetup, input: CallInput): Outcome {
@@ -33,10 +32,11 @@ export function startCall(context: CallContext, setup: LegSetup, input: CallInpu
     ...(accountingId === undefined ? {} : { accountingId }),
     ...(media === undefined ? {} : { media }),
   };
-  const problem = checkMessage(message, META_VERSION.minor);
+  const problem = problemOf(message);
   if (problem !== undefined) {
-    context.refuse(input, problem.field);
-    context.release(CAUSES.invalidNumber, context.options.gateway, input.now);
+    context.refuse(input, problem);
+    const cause = problem.startsWith('call') ? CAUSES.invalidNumber : CAUSES.protocolError;
+    context.release(cause, context.options.gateway, input.now);
     return false;
   }
   context.toTunnel(message);

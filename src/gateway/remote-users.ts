@@ -31,7 +31,9 @@ export function authenticate(gw: GatewayState, event: Authenticate): void {
     gw.count('registrations', 'no-home');
     return; // the endpoint answers 503 at its deadline: refusing would send the user's phone into a password prompt
   }
-  link.send({ kind: 'authenticate', exchange, proof: event.proof }, gw.now);
+  if (link.send({ kind: 'authenticate', exchange, proof: event.proof }, gw.now)) return;
+  link.settle(exchange); // strings that Meta does not carry are no account's
+  answer(gw, event.exchange, undefined);
 }
 
 /** Number of the account that the proof shows, checked against the local accounts (RFC 7616 3.4.1). */

@@ -5,7 +5,7 @@ import { StreamBases } from '../call/stream-bases.ts';
 import type { Crypto, Millis, Random, Result } from '../machine/machine.ts';
 import { Timers } from '../machine/timers.ts';
 import { decodeMeta } from '../meta/decode.ts';
-import { encodeMeta } from '../meta/encode.ts';
+import { tryEncodeMeta } from '../meta/encode.ts';
 import type { CallId, MetaError, MetaMessage } from '../meta/message.ts';
 import type { TunnelEvent, TunnelInput, TunnelOptions, TunnelOutput } from '../tunnel/contract.ts';
 import { TunnelSession } from '../tunnel/session.ts';
@@ -79,8 +79,11 @@ export class SiteLink {
     this.bases = new StreamBases(this.#gateway);
   }
 
-  send(message: MetaMessage, now: Millis): void {
-    this.tunnel.handle({ kind: 'send', payload: encodeMeta(message, this.minor) }, now);
+  /** false: the message holds what Meta cannot carry (a stranger's digest parameters, say) and was not sent. */
+  send(message: MetaMessage, now: Millis): boolean {
+    const payload = tryEncodeMeta(message, this.minor);
+    if (payload.ok) this.tunnel.handle({ kind: 'send', payload: payload.value }, now);
+    return payload.ok;
   }
 
   decode(payload: Uint8Array): Result<MetaMessage, MetaError> {

@@ -129,7 +129,7 @@ export const exchange: fc.Arbitrary<MediaExchange> = fc
 
 export const proof: fc.Arbitrary<DigestProof> = fc.record({
   algorithm: fc.constantFrom('MD5', 'SHA-256'),
-  username: printable(0, 256),
+  username: printable(0, 200).map((text) => `${text}\u00c3\u00bc`),
   realm: printable(0, 100),
   nonce: printable(0, 140),
   uri: printable(0, 40),

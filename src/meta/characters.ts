@@ -8,6 +8,11 @@ export function isPrintable(text: string): boolean {
   return /^[\x20-\x7e]*$/.test(text);
 }
 
+/** Octets as characters U+0000..U+00FF, none of them a control: what digest parameters are (RFC 7616 allows UTF-8 in some). */
+export function isOctets(text: string): boolean {
+  return /^[\x20-\x7e\x80-\xff]*$/.test(text);
+}
+
 /** Whether `number` may stand in a party of this type. Length included. */
 export function isNumber(number: string, type: NumberType): boolean {
   if (number.length > META_LIMITS.numberBytes) return false;

@@ -1,5 +1,5 @@
 /** Whether a message is one that Meta can carry. encode.ts asks before writing, decode.ts after reading. */
-import { isDisplayName, isNumber, isPrintable } from './characters.ts';
+import { isDisplayName, isNumber, isOctets, isPrintable } from './characters.ts';
 import type { Field, FieldType, MessageValues } from './fields.ts';
 import {
   DIGEST_ALGORITHMS,
@@ -80,7 +80,8 @@ function proofProblem(proof: DigestProof): string | undefined {
   if (!DIGEST_ALGORITHMS.includes(proof.algorithm)) return 'algorithm';
   if (!isInteger(proof.nonceCount, 0, 0xffff_ffff)) return 'nonceCount';
   for (const name of PROOF_STRINGS) {
-    if (!isText(proof[name], 0, META_LIMITS.digestBytes)) return name;
+    const text = proof[name];
+    if (typeof text !== 'string' || text.length > META_LIMITS.digestBytes || !isOctets(text)) return name;
   }
   return undefined;
 }

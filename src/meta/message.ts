@@ -141,7 +141,10 @@ export type Cause = number;
 /** Where a release began. */
 export type ReleaseOrigin = 'caller' | 'callee' | 'termination-gateway' | 'relay-gateway' | 'tunnel';
 
-/** RFC 7616 digest parameters as received; GW2 forwards them and holds no H(A1). Every string at most 256 octets. */
+/**
+ * RFC 7616 digest parameters as received; GW2 forwards them and holds no H(A1). Every string at most 256 octets, one
+ * character per octet (a user name in UTF-8 stays what the far end hashed), no controls.
+ */
 export interface DigestProof {
   readonly algorithm: 'MD5' | 'SHA-256';
   readonly username: string;
