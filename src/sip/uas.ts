@@ -6,7 +6,7 @@ import { ACCEPT, ALLOW, buildResponse, READABLE, SUPPORTED } from './build.ts';
 import type { SipBody } from './contract.ts';
 import type { Core, Source } from './core.ts';
 import { dialogKey } from './dialog.ts';
-import { firstHeader, optionTags } from './header/access.ts';
+import { firstHeader, headerValues, optionTags } from './header/access.ts';
 import type { SipRequest } from './message.ts';
 import { Outside } from './outside.ts';
 import type { HeaderPair } from './serialize.ts';
@@ -161,6 +161,7 @@ export class Uas {
     if (this.#core.drainSeconds !== undefined) return refusal(503, 'draining', busy);
     const ours = calling.get(`${request.callId}\n${request.fromTag}`);
     if (ours?.user === request.uri.user) return refusal(482, 'loop'); // our own INVITE, unchanged
+    if (!takesDescriptions(request)) return refusal(406, 'accept');
     if (tooSmall(request)) return refusal(422, 'session-interval', [['Min-SE', String(MIN_SE)]]);
     return hasRoom(this.#stack) ? undefined : refusal(503, 'sessions', busy);
   }
@@ -240,6 +241,14 @@ export class Uas {
     const text = `${callId}\n${fromTag}\n${cseq.number}\n${vias[0]?.branch ?? ''}`;
     return toHex(this.#core.options.crypto.hmac('sha1', this.#tagKey, latin1Bytes(text)).subarray(0, 8));
   }
+}
+
+/** RFC 3261 20.1, 21.4.7: an Accept that names nothing an INVITE can be answered with. */
+function takesDescriptions(request: SipRequest): boolean {
+  const accept = headerValues(request, 'Accept');
+  return (
+    accept.length === 0 || accept.some((v) => /(?:^|,)[ \t]*(?:application\/(?:sdp|\*)|\*\/\*)/i.test(v))
+  );
 }
 
 const ALLOWED = new Set(ALLOW.split(', '));
