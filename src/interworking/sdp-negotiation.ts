@@ -343,10 +343,21 @@ function answerStreams(offered: readonly Stream[], lines: readonly Line[]): Stre
   });
 }
 
-/** What a description says, without o= and s=: equal where nothing changed. */
+/**
+ * What a description says, without o= and s=: equal where nothing changed. A digest, because a description may be 32 kB and is kept for
+ * the life of the call; who finds a collision only has an offer of its own taken for a repetition.
+ */
 function contentKey(session: SessionDescription): string {
   const { origin: _origin, name: _name, ...content } = session;
-  return JSON.stringify(content);
+  const text = JSON.stringify(content);
+  let a = 0x811c9dc5;
+  let b = 0x1b873593;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    a = Math.imul(a ^ c, 0x01000193); // FNV-1a
+    b = Math.imul(b, 31) + c;
+  }
+  return `${text.length}.${a >>> 0}.${b >>> 0}`;
 }
 
 function agreedText(lines: readonly Line[]): string {

@@ -140,6 +140,7 @@ test('the source is learned anew when the far end’s address or its payload typ
     commands(m);
     return command?.kind === 'modify' ? command.relearn : undefined;
   };
+  m.event({ kind: 'source-locked', session: 's', stream: 64, source: { ip: '192.0.2.1', port: 4000 } }, 0);
   assert.equal(change({ direction: 'sendonly' }), false);
   assert.equal(change({ packetTime: 5 }), false);
   assert.equal(change({ packetTime: 40 }), undefined, 'the plane sees no difference');
@@ -147,6 +148,34 @@ test('the source is learned anew when the far end’s address or its payload typ
   assert.equal(change({ formats: [{ format: PCMA, receivePayloadType: 8, sendPayloadType: 8 }] }), true);
   assert.equal(change({ formats: [...s.formats].reverse() }), false);
   assert.equal(change({ formats: s.formats.map((f) => ({ ...f, sendPayloadType: 77 })) }), false);
+});
+
+test('latching: who was not heard before the answer gets a new window then; a locked source stays', () => {
+  const m = control();
+  m.begin(CALL);
+  const s = stream(m, 'c1');
+  const relearn = (): (boolean | string)[] =>
+    commands(m).map((c) => (c.kind === 'modify' ? c.relearn : c.kind));
+  m.update('c1', [{ ...s, direction: 'inactive' }], 0);
+  m.update('c1', [s], 20_000);
+  assert.deepEqual(relearn(), ['open', true], 'the first offer’s port was open while it rang');
+  m.connected('c1', 30_000);
+  assert.deepEqual(relearn(), [true], 'early media that never came');
+  m.event(
+    { kind: 'source-locked', session: 's', stream: 64, source: { ip: '192.0.2.1', port: 4000 } },
+    30_100,
+  );
+  m.connected('c1', 30_200);
+  assert.deepEqual(relearn(), []);
+  m.update('c1', [{ ...s, direction: 'sendonly' }], 40_000);
+  m.update('c1', [s], 50_000);
+  assert.deepEqual(relearn(), [false, false], 'hold and resume move nobody');
+  const signalled = control();
+  signalled.begin({ ...CALL, source: 'signalled' });
+  signalled.update('c1', [stream(signalled, 'c1')], 0);
+  commands(signalled);
+  signalled.connected('c1', 1);
+  assert.deepEqual(commands(signalled), []);
 });
 
 test('a refused stream is closed and keeps its port; another kind in its place is another stream on the same port', () => {

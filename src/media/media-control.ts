@@ -52,6 +52,8 @@ interface Port {
 interface OpenStream {
   readonly shard: number;
   config: StreamLegConfig;
+  /** The plane has said whose packets it takes. */
+  locked: boolean;
 }
 
 interface CallMedia {
@@ -138,6 +140,18 @@ export class MediaControl {
     for (const stream of streams) if (isUsable(stream)) this.#apply(media, media.data, stream);
   }
 
+  /**
+   * The call was answered: streams that were to latch and heard nobody while it rang get a new window, because a far end may
+   * send its first packet only now. A source that is locked stays.
+   */
+  connected(call: CallId, now: Millis): void {
+    this.#now = Math.max(this.#now, now);
+    for (const stream of this.#calls.get(call)?.open.values() ?? []) {
+      if (stream.config.source !== 'latch' || stream.locked) continue;
+      this.#modify(stream, stream.config, true);
+    }
+  }
+
   /** Sends one RFC 4733 digit towards the far end; false where the stream takes none. */
   digit(call: CallId, index: number, digit: string, durationMs: number): boolean {
     const stream = this.#calls.get(call)?.open.get(index);
@@ -184,7 +198,7 @@ export class MediaControl {
     for (const media of this.#calls.values()) {
       for (const [index, { shard: was, config }] of media.open) {
         if (was !== shard) continue;
-        media.open.set(index, { shard: on, config });
+        media.open.set(index, { shard: on, config, locked: false });
         this.#command(on, { kind: 'open', leg: config });
       }
     }
@@ -205,6 +219,12 @@ export class MediaControl {
       case 'open-failed':
         this.#openFailed(event, event.reason);
         break;
+      case 'source-locked': {
+        const found = this.#find(event);
+        const stream = found?.media.open.get(found.index);
+        if (stream !== undefined) stream.locked = true;
+        break;
+      }
       case 'silent': {
         const found = this.#find(event);
         if (found?.media.released === false) {
@@ -335,16 +355,20 @@ export class MediaControl {
     const current = media.open.get(index);
     if (current !== undefined && current.config.kind === config.kind) {
       if (JSON.stringify(current.config) === JSON.stringify(config)) return;
-      const relearn = mustRelearn(current.config, config);
-      current.config = config;
-      this.#command(current.shard, { kind: 'modify', leg: config, relearn });
+      this.#modify(current, config, mustRelearn(current.config, config, current.locked));
       return;
     }
     // Another kind in the same place (T.38 for audio) is another stream on the same port.
     if (current !== undefined) this.#close(media, index);
-    media.open.set(index, { shard: data.shard, config });
+    media.open.set(index, { shard: data.shard, config, locked: false });
     this.#streams.set(streamKey(config), { media, index });
     this.#command(data.shard, { kind: 'open', leg: config });
+  }
+
+  #modify(stream: OpenStream, config: StreamLegConfig, relearn: boolean): void {
+    stream.config = config;
+    if (relearn) stream.locked = false;
+    this.#command(stream.shard, { kind: 'modify', leg: config, relearn });
   }
 
   #close(media: CallMedia, index: number): void {

@@ -48,13 +48,21 @@ export function isUsable(stream: LegStream): boolean {
   return inRange && stream.active && stream.local !== undefined && stream.formats.length > 0;
 }
 
-/** A source is learned anew only when the far end's own description moved: its address, or the payload types it sends. */
-export function mustRelearn(was: StreamLegConfig, is: StreamLegConfig): boolean {
+/**
+ * A source is learned anew only when the far end's own description moved: its address, or the payload types it sends; and, where
+ * nobody was heard yet, when we begin to take packets (the window since `open` has passed while the call rang or was held).
+ */
+export function mustRelearn(was: StreamLegConfig, is: StreamLegConfig, locked: boolean): boolean {
   const moved =
     was.remote === undefined || is.remote === undefined
       ? was.remote !== is.remote
       : !sameAddress(was.remote, is.remote);
-  return moved || receiving(was) !== receiving(is);
+  const begins = !locked && takes(is) && !takes(was);
+  return moved || begins || receiving(was) !== receiving(is);
+}
+
+function takes(config: StreamLegConfig): boolean {
+  return config.direction === 'sendrecv' || config.direction === 'recvonly';
 }
 
 function receiving(config: StreamLegConfig): string {
