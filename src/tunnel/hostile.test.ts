@@ -187,6 +187,21 @@ test('a hello seen on one connection is worth nothing on another: its proof cove
   assert.ok(outputs.some((out) => out.kind === 'event' && out.event.kind === 'alarm'));
 });
 
+test('resuming over and over, with every right to it, is limited', () => {
+  const world = new World(24, { dialer: { backoff: { firstMs: 1, maxMs: 1 } } });
+  world.run(1000);
+  const { session } = world.acceptor;
+  let resumed = 0;
+  for (let i = 0; i < 60; i++) {
+    world.input('dialer', { kind: 'renew' });
+    world.run(300);
+    resumed = session.counters.resumes;
+  }
+  assert.ok(session.counters.closed['takeover-rate']! > 0 && resumed < 42, `${resumed} resumes in 18 s`);
+  world.run(30_000);
+  world.checkHealed();
+});
+
 const boot = { startedAt: 3000, nonce: '9999999999999999' };
 const anyFrame: fc.Arbitrary<Frame> = fc.oneof(
   fc

@@ -84,6 +84,38 @@ export class Link {
     return Math.min(this.heard, this.#beats[0]?.at ?? Number.POSITIVE_INFINITY) + deadAfterMs;
   }
 
+  /**
+   * Whether a data frame stands where it must: the first one here may repeat what came by an earlier connection after our
+   * hello (`received`: the session's last); then each follows the one before.
+   */
+  inOrder(number: number, received: number): boolean {
+    if (
+      this.expected === undefined ? number <= this.told || number > received + 1 : number !== this.expected
+    ) {
+      return false;
+    }
+    this.expected = number + 1;
+    return true;
+  }
+
+  /** Takes the far end's step of the fence exchange; false where it is not its turn. */
+  fenceStep(frame: 'sync' | 'fence', role: 'dialer' | 'acceptor'): boolean {
+    if (this.fence !== (frame === 'sync' ? 'await-sync' : 'await-fence')) return false;
+    this.fenceDeadline = undefined;
+    this.fence = frame === 'sync' || role === 'acceptor' ? 'answer' : 'none';
+    return true;
+  }
+
+  /** Takes our own step: what our list is sent as, or undefined where none is wanted. */
+  fenceAnswer(role: 'dialer' | 'acceptor', deadline: Millis): 'sync' | 'fence' | undefined {
+    if (this.fence !== 'mark' && this.fence !== 'answer') return undefined;
+    const step = this.fence === 'mark' ? 'sync' : 'fence';
+    const waits = step === 'sync' || role === 'dialer';
+    this.fence = waits ? 'await-fence' : 'none';
+    this.fenceDeadline = waits ? deadline : undefined;
+    return step;
+  }
+
   /** This process, not the far end, was silent (suspended machine, long stall): do not hold that against the link. */
   forgive(ms: Millis): void {
     this.heard += ms;

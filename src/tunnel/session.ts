@@ -17,6 +17,7 @@ import { type AbandonedSession, Greeter } from './greeting.ts';
 import { type Hello, type HelloAck, validName } from './hello.ts';
 import { Link, type Offer } from './link.ts';
 import { OutputQueue } from './output-queue.ts';
+import { Redial } from './redial.ts';
 import {
   MAX_WAITING_PAYLOADS,
   newCounters,
@@ -35,11 +36,12 @@ const DATA_BURST = 2 * MAX_WAITING_PAYLOADS;
 const DATA_PER_SECOND = 4000;
 const TAKEOVER_BURST = 6;
 const TAKEOVERS_PER_SECOND = 0.1;
+const OFFER_BURST = 20;
+const OFFERS_PER_SECOND = 1;
 
 export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
   readonly counters: TunnelCounters = newCounters();
   readonly #options: TunnelOptions;
-  readonly #random: Random;
   readonly #greeter: Greeter;
   readonly #out = new OutputQueue();
   readonly #links = new Map<TunnelConnectionRef, Link>();
@@ -48,9 +50,7 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
   /** Dialer. */
   #abandoned: AbandonedSession | undefined;
   #nextRef: TunnelConnectionRef = 1;
-  /** Dialer: when to dial next. Zero: at the first chance. */
-  #dialAt: Millis | undefined;
-  #attempts = 0;
+  readonly #redial: Redial;
   #lostAt: Millis | undefined;
   #renewWanted = false;
   #renewAskedAt = Number.NEGATIVE_INFINITY;
@@ -59,15 +59,16 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
   #alarmAllowedAt = Number.NEGATIVE_INFINITY;
   #dataRate: TokenBucket | undefined;
   #takeovers: TokenBucket | undefined;
+  #offers: TokenBucket | undefined;
 
   constructor(options: TunnelOptions, crypto: Crypto, random: Random) {
     if (!validName(options.name) || !validName(options.peerName)) throw new Error('tunnel: invalid name');
     if (!/^[0-9a-f]{16}$/.test(options.bootId.nonce))
       throw new Error('tunnel: boot id nonce is 16 hex digits');
     this.#options = options;
-    this.#random = random;
     this.#greeter = new Greeter(options, crypto, random);
-    if (options.role === 'dialer') this.#dialAt = 0;
+    this.#redial = new Redial(options.backoff, random);
+    if (options.role === 'dialer') this.#redial.at = 0; // at the first chance
   }
 
   /** Unacknowledged payloads, for metrics. */
@@ -84,7 +85,10 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
   }
 
   deadline(): Millis | undefined {
-    let next = Math.min(this.#dialAt ?? Number.POSITIVE_INFINITY, this.#lostAt ?? Number.POSITIVE_INFINITY);
+    let next = Math.min(
+      this.#redial.at ?? Number.POSITIVE_INFINITY,
+      this.#lostAt ?? Number.POSITIVE_INFINITY,
+    );
     for (const link of this.#links.values()) next = Math.min(next, this.#linkDeadline(link));
     return next === Number.POSITIVE_INFINITY ? undefined : next;
   }
@@ -149,7 +153,7 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
   #onTimeout(now: Millis) {
     for (const link of [...this.#links.values()]) this.#checkLink(link, now);
     if (this.#lostAt !== undefined && now >= this.#lostAt) this.#lose('not resumed in time');
-    if (this.#dialAt !== undefined && now >= this.#dialAt) this.#dial(now);
+    if (this.#redial.at !== undefined && now >= this.#redial.at) this.#dial(now);
   }
 
   #checkLink(link: Link, now: Millis) {
@@ -175,17 +179,14 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
 
   /** Dialer: where nothing is up or on its way, a dial is due after the backoff (full jitter). */
   #ensureDial(now: Millis) {
-    if (this.#options.role !== 'dialer' || this.#stopped || this.#dialAt !== undefined) return;
+    if (this.#options.role !== 'dialer' || this.#stopped) return;
     if (this.#active !== undefined && !this.#renewWanted) return;
     for (const link of this.#links.values()) if (link !== this.#active) return;
-    const { firstMs, maxMs } = this.#options.backoff;
-    const ceiling = Math.min(maxMs, firstMs * 2 ** Math.min(this.#attempts, 30));
-    this.#attempts++;
-    this.#dialAt = now + Math.floor((this.#random.uint32() / 2 ** 32) * ceiling);
+    this.#redial.schedule(now);
   }
 
   #dial(now: Millis) {
-    this.#dialAt = undefined;
+    this.#redial.at = undefined;
     const link = new Link(this.#nextRef++, this.#options.maxPayload, now, now + DIAL_WITHIN_MS);
     this.#links.set(link.ref, link);
     this.#out.push({ kind: 'dial', connection: link.ref });
@@ -236,7 +237,7 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
     this.#links.delete(link.ref);
     if (link !== this.#active) return;
     this.#active = undefined;
-    if (now - link.activeSince >= STABLE_AFTER_MS) this.#attempts = 0;
+    if (now - link.activeSince >= STABLE_AFTER_MS) this.#redial.reset();
     this.#lostAt = now + this.#options.resumeWithinMs;
     this.#event({ kind: 'down', reason });
   }
@@ -249,7 +250,7 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
 
   #onStop(now: Millis) {
     this.#stopped = true;
-    this.#dialAt = undefined;
+    this.#redial.at = undefined;
     for (const link of [...this.#links.values()]) this.#close(link, 'stop', now);
     if (this.#session !== undefined) this.#lose('stopped');
   }
@@ -273,6 +274,9 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
     });
     if (answer.alarm !== undefined) this.#alarm(answer.alarm, now);
     if ('refuse' in answer) return this.#close(link, answer.refuse, now);
+    // A resume costs a replay and two call lists: who has the right to it may not have it all the time.
+    this.#offers ??= new TokenBucket(OFFER_BURST, OFFERS_PER_SECOND, now);
+    if (!this.#offers.take(now)) return this.#close(link, 'takeover-rate', now);
     link.phase = 'offered';
     link.deadline = now + HELLO_WITHIN_MS;
     link.offer = answer.offer;
@@ -299,10 +303,10 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
     offer.session.outbox.acknowledge(offer.received);
     link.acknowledgedToPeer = link.told;
     this.#renewWanted = false;
-    this.#dialAt = undefined;
+    this.#redial.at = undefined;
     this.#lostAt = undefined;
     this.#beat(link, now);
-    if (previous !== undefined && now - previous.activeSince >= STABLE_AFTER_MS) this.#attempts = 0;
+    if (previous !== undefined && now - previous.activeSince >= STABLE_AFTER_MS) this.#redial.reset();
     if (previous !== undefined) this.#close(previous, offer.resumed ? 'renewed' : 'replaced', now);
     if (offer.resumed) this.#resume(link, offer, previous === undefined, now);
     else this.#begin(offer.session, previous !== undefined);
@@ -409,14 +413,10 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
   #onDataFrame(link: Link, session: SessionState, frame: Frame & { type: 'data' }, now: Millis) {
     this.#dataRate ??= new TokenBucket(DATA_BURST, DATA_PER_SECOND, now);
     if (!this.#dataRate.take(now)) return this.#close(link, 'data-flood', now);
-    // The first frame here may repeat what came by an earlier connection after our hello; then each follows the last.
     const { number } = frame;
     const next = session.received + 1;
-    const fits =
-      link.expected === undefined ? number > link.told && number <= next : number === link.expected;
-    if (!fits) return this.#close(link, 'out-of-order', now);
+    if (!link.inOrder(number, session.received)) return this.#close(link, 'out-of-order', now);
     if (!this.#onAcknowledged(link, session, frame.acknowledged, now)) return;
-    link.expected = number + 1;
     if (number < next) {
       this.counters.duplicates++;
       return;
@@ -466,25 +466,17 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
   // ---- the fence -------------------------------------------------------------------------------------------------
 
   #onFenceFrame(link: Link, frame: Frame & { type: 'sync' | 'fence' }, now: Millis) {
-    if (frame.type === 'sync' ? link.fence !== 'await-sync' : link.fence !== 'await-fence') {
-      return this.#close(link, 'unexpected-frame', now);
-    }
-    link.fenceDeadline = undefined;
+    if (!link.fenceStep(frame.type, this.#options.role)) return this.#close(link, 'unexpected-frame', now);
     if (frame.type === 'fence') this.#event({ kind: 'fence', body: frame.body });
-    const answers = frame.type === 'sync' || this.#options.role === 'acceptor';
-    link.fence = answers ? 'answer' : 'none';
-    if (answers) this.#event({ kind: 'fence-wanted' });
+    if (link.fence === 'answer') this.#event({ kind: 'fence-wanted' });
   }
 
   #onFenceAnswer(body: Uint8Array, now: Millis) {
-    const link = this.#active;
     if (body.length > MAX_FENCE) throw new RangeError(`tunnel: fence of ${body.length} octets`);
-    if (link === undefined || (link.fence !== 'mark' && link.fence !== 'answer')) return;
-    const marks = link.fence === 'mark';
-    this.#transmit(link, marks ? { type: 'sync' } : { type: 'fence', body });
-    const waits = marks || this.#options.role === 'dialer';
-    link.fence = waits ? 'await-fence' : 'none';
-    link.fenceDeadline = waits ? now + FENCE_WITHIN_MS : undefined;
+    const link = this.#active;
+    const step = link?.fenceAnswer(this.#options.role, now + FENCE_WITHIN_MS);
+    if (link === undefined || step === undefined) return;
+    this.#transmit(link, step === 'sync' ? { type: 'sync' } : { type: 'fence', body });
   }
 
   // ---- sending ---------------------------------------------------------------------------------------------------
