@@ -24,7 +24,7 @@ function imports(): Import[] {
   return sources().flatMap((file) => {
     const folder = relative(src, file).split('/')[0]!;
     const text = readFileSync(file, 'utf8');
-    return [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((m) => ({
+    return [...text.matchAll(/(?:^|[ }])(?:from|import)[ (]*'([^'\n]+)'/gm)].map((m) => ({
       file: relative(root, file),
       folder,
       target: m[1]!,

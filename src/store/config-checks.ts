@@ -316,6 +316,12 @@ function checkPeer(config: GatewayConfig, index: number, findings: Findings): vo
   if (peer.host === '' && peer.sources.length === 0 && peer.certificateName === undefined) {
     findings.error(path, 'has no "host", "sources" or "certificateName": nobody is this peer; add one');
   }
+  if (peer.host !== '' && !literal.ok && peer.sources.length === 0 && peer.certificateName === undefined) {
+    findings.warning(
+      [...path, 'host'],
+      'is a name: calls to this peer work, requests from it get no answer until "sources" lists its networks; add them',
+    );
+  }
   if (
     peer.certificateName !== undefined &&
     !config.sip.listeners.some((item) => item.clientCa !== undefined)

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { Result } from '../machine/machine.ts';
 import { FORMAT_NAMES } from '../meta/message.ts';
+import { patternProblem } from '../policy/number-pattern.ts';
 import { parseAddress, parseCidr, parseIp } from './config-values.ts';
 
 /** A string that is refused or turned into a value by `parse`; the JSON Schema shows it as a string with `pattern`. */
@@ -39,6 +40,18 @@ const label = () =>
 const path = () => z.string().min(1).max(4096);
 const digits = () =>
   z.string().regex(/^[0-9*#]{1,32}$/, { error: 'must be 1 to 32 digits ("+" is not part of a number)' });
+/** A number pattern as policy/number-pattern.ts understands it. */
+const numberPattern = () =>
+  z.string().check((context) => {
+    const text = context.value;
+    const small = /^[+0-9xnXN*#.]*[xn][+0-9xnXN*#.]*$/.test(text);
+    const problem = small ? 'write "X" and "N" as capitals' : patternProblem(text);
+    if (problem === undefined) return;
+    const notation =
+      'use digits, "X" (one digit), "N" (2 to 9), "." at the end (any digits), "*" alone (everything), "+" in front (international)';
+    const message = `"${text}" is not a number pattern: ${problem}; ${notation}`;
+    context.issues.push({ code: 'custom', message, input: text });
+  });
 const transport = () => z.enum(['udp', 'tcp', 'tls']);
 const symmetric = () => z.enum(['signalled', 'latch']);
 /** Most networks in one list; longer lists belong into the firewall. */
@@ -243,20 +256,10 @@ const route = z
       .describe(
         'Where the call comes from: "tunnel", "peers" (any on the own side), "peer:NAME" or "tunnel:SITE".',
       ),
-    match: z
-      .string()
-      .regex(/^(\*|\+?[0-9XN*#]{1,32}\.?|\+?\.)$/, {
-        error:
-          'is not a number pattern; use digits, "X" (one digit), "N" (2 to 9), "." at the end (any digits), "*" alone (everything), "+" in front (international)',
-      })
-      .describe(
-        'Called number: digits, `X` one digit, `N` 2 to 9, `.` at the end any digits, `*` everything, leading `+` international.',
-      ),
-    callerMatch: z
-      .string()
-      .regex(/^(\*|\+?[0-9XN*#]{1,32}\.?|\+?\.)$/, { error: 'is not a number pattern; see `match`' })
-      .exactOptional()
-      .describe('Calling number, same notation; default: any.'),
+    match: numberPattern().describe(
+      'Called number: digits, `X` one digit, `N` 2 to 9, `.` at the end any digits, `*` everything, leading `+` international; or a name, exactly.',
+    ),
+    callerMatch: numberPattern().exactOptional().describe('Calling number, same notation; default: any.'),
     to: z
       .string()
       .regex(/^(tunnel|tunnel:[a-z0-9.-]+|peer:[A-Za-z0-9._-]+|registered|refuse:[0-9]{1,3})$/, {
@@ -362,7 +365,7 @@ export const configSchema = z
       .default(['112', '911'])
       .describe('Numbers as dialled that go before everything else.'),
     ownNumbers: z
-      .array(z.string().min(1).max(64))
+      .array(numberPattern())
       .max(1000)
       .default([])
       .describe(

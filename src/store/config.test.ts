@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import fc from 'fast-check';
 import { formatConfigError, loadConfig, parseConfig } from './config.ts';
 
 const RELAY = `role: relay
@@ -120,13 +121,20 @@ describe('faults say line, column, path and what to do', () => {
       'unknown key at the top without a near one',
       edited(RELAY, 'peers:', 'zebra: 1\npeers:'),
       [
-        '11:1: zebra: there is no key "zebra"; known here: role, name, tunnel, sip, media, peers, accounts, routes, limits, emergency, mediaNetworks, operator, log, cdr',
+        '11:1: zebra: there is no key "zebra"; known here: role, name, tunnel, sip, media, peers, accounts, routes, limits, emergency, ownNumbers, mediaNetworks, operator, log, cdr',
       ],
     ],
     [
       'text that YAML takes for a number, as written',
       edited(RELAY, 'match: "*"', 'match: 0043'),
       ['17:12: routes[0].match: must be text; write it in quotes: "0043"'],
+    ],
+    [
+      'a number pattern with small letters',
+      edited(RELAY, 'match: "*"', 'match: "1xx"'),
+      [
+        '17:12: routes[0].match: "1xx" is not a number pattern: write "X" and "N" as capitals; use digits, "X" (one digit), "N" (2 to 9), "." at the end (any digits), "*" alone (everything), "+" in front (international)',
+      ],
     ],
     [
       'only a port',
@@ -319,7 +327,39 @@ describe('faults say line, column, path and what to do', () => {
   });
 });
 
+describe('whatever the file holds', () => {
+  test('reading it does not throw, and every fault has a place in the file and a text', () => {
+    const position = fc.nat({ max: TERMINATION.length - 1 });
+    const edit = fc.record({ position, remove: fc.nat({ max: 8 }), insert: fc.string({ maxLength: 8 }) });
+    fc.assert(
+      fc.property(fc.array(edit, { minLength: 1, maxLength: 4 }), (edits) => {
+        const text = edits.reduce(
+          (before, { position, remove, insert }) =>
+            before.slice(0, position) + insert + before.slice(position + remove),
+          TERMINATION,
+        );
+        const result = parseConfig(text, 'x.yaml', { files: false });
+        if (result.ok) return;
+        assert.ok(result.error.length > 0);
+        const lines = text.split('\n').length;
+        for (const { line, column, message } of result.error) {
+          assert.ok(line >= 1 && line <= lines && column >= 1, `${line}:${column}`);
+          assert.ok(message.length > 0);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
 describe('warnings', () => {
+  test('a peer known by name only cannot be recognised when it calls', () => {
+    const text = edited(TERMINATION, '    sources: ["203.0.113.0/24"]\n', '');
+    assert.deepEqual(warnings(text), [
+      '14:11: peers[0].host: is a name: calls to this peer work, requests from it get no answer until "sources" lists its networks; add them',
+    ]);
+  });
+
   test('a rule behind one that takes everything', () => {
     const text = edited(
       RELAY,

@@ -3,6 +3,7 @@
  * in one place, so that a careless line elsewhere does not leak.
  */
 import pino from 'pino';
+import { LineOutput } from './line-output.ts';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -17,7 +18,7 @@ export interface Logger {
   /** A logger whose lines all carry `fields`. */
   child(fields: LogFields): Logger;
   setLevel(level: LogLevel): void;
-  /** Writes out what is buffered, synchronously. For the end of the process. */
+  /** Hands what is buffered to the system. For the end of the process. */
   flush(): void;
 }
 
@@ -42,8 +43,8 @@ const MAX_DEPTH = 6;
 const MAX_TEXT = 2048;
 
 export function createLogger(options: LogOptions): Logger {
-  const destination =
-    options.write === undefined ? pino.destination({ fd: 1, sync: false }) : { write: options.write };
+  const output = options.write === undefined ? new LineOutput(1) : undefined;
+  const destination: pino.DestinationStream = output ?? { write: options.write ?? (() => undefined) };
   const root = pino(
     {
       level: options.level,
@@ -52,12 +53,9 @@ export function createLogger(options: LogOptions): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    destination as pino.DestinationStream,
+    destination,
   );
-  const flush = (): void => {
-    if ('flushSync' in destination) destination.flushSync();
-  };
-  return new PinoLogger(root, root, flush);
+  return new PinoLogger(root, root, () => output?.flush());
 }
 
 class PinoLogger implements Logger {
