@@ -27,6 +27,7 @@ export interface InitOptions {
   readonly pbx: string;
   readonly pbxMedia: readonly string[];
   readonly trunk?: string;
+  readonly trunkSource: readonly string[];
   readonly domain: string;
   readonly signallingPort: string;
   readonly mediaPort: string;
@@ -145,11 +146,8 @@ function planOf(options: InitOptions): InitPlan {
     relayPool: together ? [10000, 16383] : [16384, 32767],
     pbxHost: pbx.host,
     pbxPort,
-    pbxNetworks: options.pbxMedia.map((network) => {
-      const parsed = parseCidr(network);
-      if (!parsed.ok) throw usageError(`--pbx-media: ${parsed.error}`);
-      return parsed.value;
-    }),
+    pbxNetworks: networks('--pbx-media', options.pbxMedia),
+    trunkNetworks: networks('--trunk-source', options.trunkSource),
     ...(trunk === undefined ? {} : { trunkHost: trunk.host }),
     ...(trunk?.port === undefined ? {} : { trunkPort: trunk.port }),
     domain: domainName(options.domain),
@@ -161,6 +159,14 @@ function ip(option: string, text: string): string {
   const parsed = parseIp(text);
   if (!parsed.ok) throw usageError(`${option}: ${parsed.error}`);
   return parsed.value;
+}
+
+function networks(option: string, texts: readonly string[]): string[] {
+  return texts.map((text) => {
+    const parsed = parseCidr(text);
+    if (!parsed.ok) throw usageError(`${option}: ${parsed.error}`);
+    return parsed.value;
+  });
 }
 
 /** `host`, `host:port`, `192.0.2.1:5060`, `[2001:db8::1]:5060` or a bare IPv6 address. */

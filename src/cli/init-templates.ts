@@ -19,6 +19,7 @@ export interface InitPlan {
   readonly pbxNetworks: readonly string[];
   readonly trunkHost?: string;
   readonly trunkPort?: number;
+  readonly trunkNetworks: readonly string[];
   readonly domain: string;
   readonly userPassword: string;
 }
@@ -116,6 +117,8 @@ function trunkPeer(plan: InitPlan): string[] {
     '  - name: trunk',
     `    host: "${plan.trunkHost}"`,
     ...(plan.trunkPort === undefined ? [] : [`    port: ${plan.trunkPort}`]),
+    '    # Networks it calls from, besides "host" where that is an address.',
+    `    sources: [${plan.trunkNetworks.map((network) => `"${network}"`).join(', ')}]`,
     '    trusted: true          # its caller identity is believed (P-Asserted-Identity)',
   ];
 }
@@ -194,6 +197,9 @@ export function relayYaml(plan: InitPlan): string {
 
 function operationLines(name: string, metricsPort: number): string[] {
   return [
+    '# The enterprise\'s own numbers, as "match" in routes: a caller from outside may not show one unauthenticated.',
+    'ownNumbers: []',
+    '',
     '# Numbers as dialled that go before everything else.',
     'emergency: ["112", "911"]',
     '',

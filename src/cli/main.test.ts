@@ -60,7 +60,8 @@ describe('init', () => {
       [
         ...['--termination-address', '192.0.2.10', '--internet', '192.0.2.20', '--public', '198.51.100.5'],
         ...['--relay-address', '10.0.0.5', '--pbx', '10.0.0.20', '--pbx-media', '10.1.0.0/16'],
-        ...['--trunk', 'sip.provider.example:5070', '--domain', 'example.com'],
+        ...['--trunk', 'sip.provider.example:5070', '--trunk-source', '203.0.113.0/24'],
+        ...['--domain', 'example.com'],
       ],
     ],
     [

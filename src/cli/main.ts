@@ -93,6 +93,7 @@ function addSetup(program: Command, io: Io, outcome: { code: number }): void {
     .option('--pbx <host:port>', 'the IP-PBX', '127.0.0.1:5080')
     .option('--pbx-media <network>', 'network of phones media may go to (repeatable)', list, [])
     .option('--trunk <host:port>', 'a SIP trunk on the Internet side')
+    .option('--trunk-source <network>', 'network the trunk calls from (repeatable)', list, [])
     .option('--domain <name>', 'domain remote users register for', 'voip.example')
     .option('--termination-name <name>', "termination gateway's name", 'gw2')
     .option('--relay-name <name>', "relay gateway's name", 'gw1')
