@@ -91,7 +91,10 @@ export class SdpNegotiation {
   #address = '0.0.0.0';
 
   constructor(options: SdpNegotiationOptions) {
-    const codecs = options.t38 === true ? options.codecs : options.codecs.filter((name) => name !== 'T38');
+    // RED's packets name payload types inside (RFC 2198 3), which never cross.
+    const codecs = options.codecs.filter(
+      (name) => name !== 'RED' && (name !== 'T38' || options.t38 === true),
+    );
     this.#options = { ...options, codecs };
   }
 

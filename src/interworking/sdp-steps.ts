@@ -120,7 +120,8 @@ export function localLine(
   };
   if (stream === undefined || stream.refused) return empty;
   const fitting = uniqueFormats(stream.formats).filter((f) => FORMAT_FACTS[f.name].media === kind);
-  const formats = preferred(allowedFormats(fitting, rules.codecs), rules.codecs);
+  const ordered = preferred(allowedFormats(fitting, rules.codecs), rules.codecs);
+  const formats = kind === 'image' ? ordered.slice(0, 1) : ordered;
   if (formats.length === 0) return empty;
   empty.numbers.learn(formats);
   const numbered = formats.flatMap((format) => {
