@@ -22,6 +22,11 @@ export const READABLE: readonly HeaderPair[] = [
 ];
 export const SUPPORTED = 'timer';
 
+/** Retry-After as it may be written (20.33). */
+export function wholeSeconds(seconds: number): number {
+  return Math.min(Math.max(Math.ceil(seconds) || 0, 0), 86_400);
+}
+
 /** RFC 3261 8.1.1.6. */
 export const MAX_FORWARDS = 70;
 

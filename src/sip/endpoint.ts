@@ -4,6 +4,7 @@
  * cores), session/ (one file per operation).
  */
 import type { Machine, Millis } from '../machine/machine.ts';
+import { wholeSeconds } from './build.ts';
 import type { SipCommand, SipInput, SipOutput } from './contract.ts';
 import { Core, type SipOptions, type Source } from './core.ts';
 import type { SipMessage, SipParseError, SipResponse } from './message.ts';
@@ -140,7 +141,7 @@ export class SipEndpoint implements Machine<SipInput, SipOutput> {
       case 'configure':
         return this.#configure(command);
       case 'drain':
-        this.#core.drainSeconds = command.retryAfterSeconds;
+        this.#core.drainSeconds = wholeSeconds(command.retryAfterSeconds);
         return;
       case 'invite':
         return startInvite(this.#stack, command);

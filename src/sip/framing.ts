@@ -33,7 +33,8 @@ export class StreamFramer {
   /** Octets held of a message that is not finished: above 0 its sender owes the rest. A line end owes nothing. */
   get pending(): number {
     const held = this.#held;
-    return this.#head === undefined && held <= 3 && this.#buffer[this.#start] === 0x0d ? 0 : held;
+    if (this.#head !== undefined) return Math.max(1, held); // its body is owed
+    return held <= 3 && this.#buffer[this.#start] === 0x0d ? 0 : held;
   }
 
   get #held(): number {

@@ -1,5 +1,5 @@
 /** Answers to the initial INVITE (RFC 3261 13.3.1): provisional, 2xx with its repetition, failure. */
-import { ALLOW, buildResponse, dialogHeaders, SUPPORTED } from '../build.ts';
+import { ALLOW, buildResponse, dialogHeaders, SUPPORTED, wholeSeconds } from '../build.ts';
 import type { SipCommand } from '../contract.ts';
 import { formatNameAddress } from '../header/name-address.ts';
 import { formatQ850 } from '../header/reason.ts';
@@ -123,7 +123,7 @@ export function reject(session: Session, command: Omit<Reject, 'kind' | 'session
   session.incoming = undefined;
   const headers: HeaderPair[] = [];
   if (command.retryAfterSeconds !== undefined) {
-    headers.push(['Retry-After', String(command.retryAfterSeconds)]);
+    headers.push(['Retry-After', String(wholeSeconds(command.retryAfterSeconds))]);
   }
   if (command.q850 !== undefined) {
     headers.push(['Reason', formatQ850(command.q850, command.reasonText)]);

@@ -38,12 +38,13 @@ export function startInvite(stack: Stack, command: InviteCommand): void {
   const home = homeListener(core, peer);
   const to = command.target === undefined ? queryOfPeer(peer) : targetOf(stack, command.target, peer);
   if (home === undefined || to === undefined) return refuse(503);
+  if (command.hops <= 0) return refuse(483);
   if (core.drainSeconds !== undefined || !hasRoom(stack)) return refuse(503);
   const uri = requestUri(command, peer);
   const { from, to: callee } = command.parties;
   const host = home.advertise.ip;
   const caller: Caller = {
-    callId: command.callId ?? core.token(16),
+    callId: plainCallId(command.callId) ?? core.token(16),
     localTag: core.token(8),
     local: from.anonymous
       ? '"Anonymous" <sip:anonymous@anonymous.invalid>' // RFC 3323 4.1.1.3
@@ -67,6 +68,11 @@ export function hasRoom(stack: Stack): boolean {
   let live = 0;
   for (const session of stack.sessions.values()) if (session.state !== 'ended') live++;
   return live < limits.sessions && stack.table.room;
+}
+
+/** What the user may choose as Call-ID (25.1, a subset); anything else is replaced. */
+function plainCallId(text: string | undefined): string | undefined {
+  return text !== undefined && /^[\w.!%*+`'~-]{1,128}(?:@[\w.-]{1,127})?$/.test(text) ? text : undefined;
 }
 
 function homeListener(core: Core, peer: SipPeer) {
@@ -148,7 +154,7 @@ function send(
       ...(method === 'ACK'
         ? {}
         : {
-            maxForwards: command.hops,
+            maxForwards: Math.min(Math.floor(command.hops), 255),
             headers: [
               ['Contact', contactFor(attempt.hop.listener)],
               ['Allow', ALLOW],

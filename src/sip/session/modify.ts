@@ -1,7 +1,7 @@
 /** re-INVITE (RFC 3261 14.2) and UPDATE (RFC 3311) from the far end. */
 
 import { sessionDescription } from '../body.ts';
-import { ALLOW, buildResponse, dialogHeaders, READABLE, SUPPORTED } from '../build.ts';
+import { ALLOW, buildResponse, dialogHeaders, READABLE, SUPPORTED, wholeSeconds } from '../build.ts';
 import type { SipBody, SipCommand } from '../contract.ts';
 import { contactOf, type Dialog } from '../dialog.ts';
 import type { HeaderPair } from '../serialize.ts';
@@ -113,7 +113,7 @@ export function refuseModify(
   abandon(session);
   const { status, retryAfterSeconds: seconds } = command;
   const usable = status >= 300 && status <= 699 ? status : 488;
-  refuse(transaction, usable, seconds === undefined ? [] : [['Retry-After', String(seconds)]]);
+  refuse(transaction, usable, seconds === undefined ? [] : [['Retry-After', String(wholeSeconds(seconds))]]);
 }
 
 function refresh(stack: Stack, session: Session, dialog: Dialog, transaction: ServerTransaction): void {
