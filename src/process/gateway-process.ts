@@ -40,6 +40,7 @@ export class GatewayProcess {
   #dialer: TunnelDialer | undefined;
   #timer: NodeJS.Timeout | undefined;
   #draining = false;
+  #closed = false;
   /** Sites whose signalling link works. */
   readonly #linksUp = new Set<string>();
   #operatorWaits = new Map<number, (reply: { value: unknown; error?: string }) => void>();
@@ -153,6 +154,8 @@ export class GatewayProcess {
   }
 
   async stop(): Promise<void> {
+    // What closes below still tells: nothing may start a timer again, or the process would not end.
+    this.#closed = true;
     clearTimeout(this.#timer);
     await this.#sip.stop();
     this.#dialer?.stop();
@@ -188,6 +191,7 @@ export class GatewayProcess {
   }
 
   #input(input: GatewayInput): void {
+    if (this.#closed) return;
     this.#gateway.handle(input, monotonicNow());
     this.#drain();
   }
