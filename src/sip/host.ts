@@ -1,7 +1,7 @@
 /** Host names and address literals as they stand in URIs and Via (RFC 3261 25.1, RFC 5118, RFC 5954). */
 
 import { canonicalIp as canonical } from '../bytes/ip.ts';
-import { HOST, lowerCase, runEnd } from './characters.ts';
+import { CLASS, HOST, lowerCase } from './characters.ts';
 
 /**
  * Canonical text (RFC 5952) of an address literal without brackets, undefined where it is none. The stray third colon
@@ -31,7 +31,7 @@ function isIpv4(text: string, from: number, to: number): boolean {
 }
 
 const MAX_NAME = 255;
-const NUMERIC = /(?:^|\.)(?:\d+|0[xX][0-9a-fA-F]*)\.?$/;
+const NUMERIC = /^(?:\d+|0[xX][0-9a-fA-F]*)\.?$/;
 
 /**
  * Index after the host name or IPv4 address at `from`, -1 where there is none. Underscores are let through, as real
@@ -39,14 +39,20 @@ const NUMERIC = /(?:^|\.)(?:\d+|0[xX][0-9a-fA-F]*)\.?$/;
  * `0x7f.1` for addresses.
  */
 export function hostEnd(text: string, from: number, to: number): number {
-  const end = runEnd(text, from, to, HOST);
+  let end = from;
+  let label = from; // where the last label begins
+  for (; end < to; end++) {
+    const c = text.charCodeAt(end);
+    if ((CLASS[c]! & HOST) === 0) break;
+    if (c !== 0x2e) continue;
+    if (end === label) return -1; // an empty label
+    if (end + 1 < to && (CLASS[text.charCodeAt(end + 1)]! & HOST) !== 0) label = end + 1;
+  }
   if (end === from || end - from > MAX_NAME) return -1;
-  const first = text.charCodeAt(from);
-  const last = text.charCodeAt(end - 1);
-  if (first === 0x2d || first === 0x2e || last === 0x2d) return -1;
-  if (last >= 0x30 && last <= 0x39 && first >= 0x30 && first <= 0x39 && isIpv4(text, from, end)) return end;
-  const name = text.slice(from, end);
-  return name.includes('..') || NUMERIC.test(name) ? -1 : end;
+  if (text.charCodeAt(from) === 0x2d || text.charCodeAt(end - 1) === 0x2d) return -1;
+  const c = text.charCodeAt(label);
+  const numeric = c >= 0x30 && c <= 0x39 && NUMERIC.test(text.slice(label, end));
+  return numeric && !isIpv4(text, from, end) ? -1 : end;
 }
 
 export interface HostPort {

@@ -81,7 +81,7 @@ function finish(head: Head, body: Uint8Array): Parsed {
 }
 
 function isResponse(startLine: string): boolean {
-  return startLine.length >= 4 && startLine.slice(0, 4).toUpperCase() === 'SIP/';
+  return (startLine.charCodeAt(0) | 32) === 0x73 && /^SIP\//i.test(startLine);
 }
 
 // ---- requests ----
@@ -131,13 +131,12 @@ function requestLine(line: string): RequestLine {
   const last = line.lastIndexOf(' ');
   const method = first < 0 ? '' : line.slice(0, first);
   const uri = line.slice(first + 1, Math.max(last, first + 1));
-  const version = line.slice(last + 1).toUpperCase();
   if (method.length > 64 || !isToken(method)) return { method: '', uri, problem: bad('method') };
-  if (version !== 'SIP/2.0') {
-    const other = /^SIP\/\d{1,5}\.\d{1,5}$/.test(version);
+  if (!line.endsWith(' SIP/2.0') && line.slice(last + 1).toUpperCase() !== 'SIP/2.0') {
+    const other = /^SIP\/\d{1,5}\.\d{1,5}$/i.test(line.slice(last + 1));
     return { method, uri, problem: other ? { ...bad('version'), status: 505 } : bad('request-line') };
   }
-  if (first === last || uri === '' || /[ \t]/.test(uri)) return { method, uri, problem: bad('request-line') };
+  if (first === last || uri === '' || uri.includes(' ')) return { method, uri, problem: bad('request-line') };
   return { method, uri };
 }
 
@@ -256,7 +255,7 @@ function readCore(head: Head): Core | string {
     return 'missing-header';
   }
   // RFC 4475 3.2.1: the cookie alone is no transaction identifier.
-  if (vias[0]!.branch.toLowerCase() === 'z9hg4bk') return 'branch';
+  if (/^z9hG4bK$/i.test(vias[0]!.branch)) return 'branch';
   const fromTag = from.parameters.get('tag') ?? '';
   const toTag = to.parameters.get('tag') ?? '';
   if (fromTag.length > SIP_LIMITS.tagBytes || toTag.length > SIP_LIMITS.tagBytes) return 'tag';

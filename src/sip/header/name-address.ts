@@ -85,8 +85,11 @@ function displayWords(scanner: Scanner): string | undefined {
 
 /** Quoted pairs may carry any ASCII control (RFC 4475 3.1.1.2); nobody after the parser shall meet one, nor U+2028. */
 function printable(name: string): string {
+  if (PLAIN.test(name)) return name;
   return name.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/g, ' ');
 }
+
+const PLAIN = /^[\x20-\x7e]*$/;
 
 function isForeign(uriText: string): boolean {
   const scheme = uriScheme(uriText);

@@ -42,7 +42,8 @@ export class Scanner {
   }
 
   space(): void {
-    this.at = runEnd(this.text, this.at, this.end, SPACE);
+    const c = this.text.charCodeAt(this.at); // NaN at the text's end
+    if (c === 0x20 || c === 0x09) this.at = runEnd(this.text, this.at, this.end, SPACE);
   }
 
   /** Consumes `code` with white space on both sides (SLASH, SEMI, EQUAL, COMMA of 25.1); false leaves only space consumed. */
@@ -109,9 +110,16 @@ export class Scanner {
 
   /** Any run up to `; , < > "`, white space or a control: wider than 25.1's `gen-value` for what devices send. */
   value(): string {
-    const start = this.at;
-    while (this.at < this.end && (CLASS[this.text.charCodeAt(this.at)]! & VALUE_END) === 0) this.at++;
-    return this.text.slice(start, this.at);
+    return this.text.slice(this.at, this.skipValue());
+  }
+
+  /** As `value`, without cutting it out: the index after it, where the cursor then is. */
+  skipValue(): number {
+    const { text, end } = this;
+    let i = this.at;
+    while (i < end && (CLASS[text.charCodeAt(i)]! & VALUE_END) === 0) i++;
+    this.at = i;
+    return i;
   }
 
   /**

@@ -21,6 +21,12 @@ test('RFC 3261 20.42: lists, white space and case', () => {
   );
 });
 
+test('RFC 3261 25.1 COLON: white space around the colon of sent-by', () => {
+  for (const port of [':5070', ' : 5070', ': 5070', ' :5070']) {
+    assert.equal(vias(`SIP/2.0/UDP [::1]${port};branch=a`)?.[0]?.port, 5070, port);
+  }
+});
+
 test('RFC 3581 3, RFC 5118 4.5: rport and received, with and without brackets', () => {
   const via = vias('SIP/2.0/UDP [2001:DB8::9]:6050;rport;received=[2001:db8:0::9:255];branch=z9hG4bKa')?.[0];
   assert.equal(via?.host, '2001:db8::9');
@@ -45,6 +51,9 @@ test('RFC 3261 25.1: malformed Via', () => {
     'SIP/2.0/UDP h.example;branch=a;branch=b',
     'SIP/2.0/UDP h.example x',
     'SIP/2.0/UDP h.example:99999',
+    'SIP/2.0/UDP h.example: : 5060',
+    'SIP/2.0/UDP h.example:',
+    'SIP/2.0/UDP : 5060',
     'SIP/2.0/UDP 2001:db8::1',
     'SIP/2.0/UDP h.example;received=evil.example',
     'SIP/2.0/UDP h.example;rport=1x',

@@ -1,5 +1,5 @@
 /** Via (RFC 3261 20.42, 18.2.1; rport RFC 3581; address literals RFC 5118). */
-import { canonicalIp, formatHost, parseHostPort } from '../host.ts';
+import { canonicalIp, formatHost, type HostPort, parseHostPort } from '../host.ts';
 import { SIP_LIMITS, type Via } from '../message.ts';
 import { formatParameters } from './parameters.ts';
 import { Scanner } from './scanner.ts';
@@ -15,14 +15,25 @@ export function parseVias(text: string, out: Via[]): boolean {
   return scanner.done;
 }
 
-function scanVia(scanner: Scanner): Via | undefined {
+/** The transport in upper case, undefined where the value does not begin with `SIP/2.0/transport LWS`. */
+function scanProtocol(scanner: Scanner): string | undefined {
   scanner.space();
-  if (scanner.token().toUpperCase() !== 'SIP' || !scanner.separator(0x2f)) return undefined;
-  if (scanner.token() !== '2.0' || !scanner.separator(0x2f)) return undefined;
-  const transport = scanner.token().toUpperCase();
+  if (scanner.text.startsWith('SIP/2.0/', scanner.at)) scanner.at += 8;
+  else {
+    if (scanner.token().toUpperCase() !== 'SIP' || !scanner.separator(0x2f)) return undefined;
+    if (scanner.token() !== '2.0' || !scanner.separator(0x2f)) return undefined;
+  }
+  scanner.space();
+  const transport = scanner.token();
   const before = scanner.at;
   scanner.space();
   if (transport === '' || scanner.at === before) return undefined;
+  return transport === 'UDP' ? transport : transport.toUpperCase();
+}
+
+function scanVia(scanner: Scanner): Via | undefined {
+  const transport = scanProtocol(scanner);
+  if (transport === undefined) return undefined;
   const sentBy = scanSentBy(scanner);
   const parameters = scanner.parameters();
   if (sentBy === undefined || parameters === undefined) return undefined;
@@ -37,7 +48,7 @@ function scanVia(scanner: Scanner): Via | undefined {
   if (sentBy.port !== undefined) via.port = sentBy.port;
   const rport = parameters.get('rport');
   if (rport !== undefined) {
-    if (!/^\d{0,5}$/.test(rport) || Number(rport) > 65_535) return undefined;
+    if (rport !== '' && (!/^\d{1,5}$/.test(rport) || Number(rport) > 65_535)) return undefined;
     const port = Number(rport);
     via.rport = port;
   }
@@ -54,13 +65,16 @@ function scanVia(scanner: Scanner): Via | undefined {
   return via;
 }
 
-function scanSentBy(scanner: Scanner): { readonly host: string; readonly port?: number } | undefined {
-  const host = scanner.value();
+/** `host [ COLON port ]`, where COLON may have white space around it. */
+function scanSentBy(scanner: Scanner): HostPort | undefined {
+  const from = scanner.at;
+  const to = scanner.skipValue();
   scanner.space();
-  if (scanner.peek() !== 0x3a) return parseHostPort(host);
-  scanner.at++;
+  const open = scanner.text.charCodeAt(to - 1) === 0x3a;
+  if (!open && scanner.peek() !== 0x3a) return parseHostPort(scanner.text, from, to);
+  if (!open) scanner.at++;
   scanner.space();
-  return parseHostPort(`${host}:${scanner.value()}`); // sent-by = host [ COLON port ], COLON with white space
+  return parseHostPort(`${scanner.text.slice(from, to)}${open ? '' : ':'}${scanner.value()}`);
 }
 
 /** Writes the fields and the remaining parameters in their order; `rport` 0 as a bare flag. */
