@@ -1,0 +1,447 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Address, formatAddress } from '../machine/address.ts';
+import {
+  type PlaneCommand,
+  type PlaneEvent,
+  REFUSALS,
+  type StreamLegConfig,
+} from '../media/plane-contract.ts';
+import { RTP_HEADER, writeHeader } from '../rtp/packet.ts';
+import { REFUSAL_COUNT, REFUSED } from '../rtp/refusal.ts';
+import { buildRtcp, parseRtcp } from '../rtp/rtcp.ts';
+import { parseSource } from '../rtp/source-words.ts';
+import {
+  FLAG_CONTROL,
+  FLAG_DUPLICATE,
+  FLAG_EMERGENCY,
+  type MediaFrame,
+  mediaFrame,
+} from '../tunnel/media-frame.ts';
+import { Engine } from './engine.ts';
+import type { SessionStreams } from './session-streams.ts';
+import type { Destination, Udp } from './udp.ts';
+
+/** Sockets in memory: what was bound, closed and sent. */
+class FakeUdp implements Udp {
+  readonly implementation = 'dgram';
+  readonly polled = false;
+  readonly outgoing = new Uint8Array(2048);
+  readonly bound = new Map<number, Address>();
+  readonly taken = new Set<string>();
+  readonly sent: { token: number; to: string; bytes: Uint8Array }[] = [];
+
+  open(local: Address, token: number, done: (error: string | undefined) => void): void {
+    if (this.taken.has(formatAddress(local))) {
+      done('bind: EADDRINUSE');
+      return;
+    }
+    this.bound.set(token, local);
+    done(undefined);
+  }
+  close(token: number): void {
+    this.bound.delete(token);
+  }
+  destination(address: Address): Destination | undefined {
+    return parseSource(address) && { address };
+  }
+  send(token: number, destination: Destination, length: number): void {
+    this.sent.push({ token, to: formatAddress(destination.address), bytes: this.outgoing.slice(0, length) });
+  }
+  poll(): void {}
+  stop(): void {}
+}
+
+const PHONE: Address = { ip: '198.51.100.7', port: 4000 };
+
+const LEG: StreamLegConfig = {
+  session: 's',
+  stream: 1,
+  call: 'c',
+  kind: 'audio',
+  priority: 'normal',
+  local: { ip: '192.0.2.1', port: 20_000 },
+  rtcpMux: false,
+  remote: PHONE,
+  source: 'signalled',
+  latchWindowMs: 2000,
+  direction: 'sendrecv',
+  formats: [
+    {
+      format: 2,
+      receivePayloadType: 8,
+      sendPayloadType: 18,
+      clockRate: 8000,
+      maxPayload: 200,
+      maxPacketsPerSecond: 60,
+      kind: 'voice',
+    },
+  ],
+  cname: 'x@y',
+};
+
+class World {
+  now = 10_000;
+  readonly udp = new FakeUdp();
+  readonly events: PlaneEvent[] = [];
+  readonly frames: MediaFrame[] = [];
+  ended = 0;
+  readonly engine: Engine;
+  streams!: SessionStreams;
+  #random = 1;
+
+  constructor() {
+    this.engine = new Engine({
+      random: {
+        bytes: (n) => new Uint8Array(n),
+        uint32: () => {
+          this.#random = (Math.imul(this.#random, 1664525) + 1013904223) >>> 0;
+          return this.#random;
+        },
+      },
+      emit: (event) => this.events.push(event),
+      now: () => this.now,
+      wall: () => 1_700_000_000_000 + this.now,
+      lanes: (_command, streams) => {
+        this.streams = streams;
+        return {
+          send: (f) => {
+            this.frames.push({ ...f, bytes: f.bytes.slice(f.start, f.start + f.length), start: 0 });
+          },
+          counters: () => [],
+          end: () => {
+            this.ended++;
+          },
+        };
+      },
+    });
+    this.engine.attach(this.udp);
+    this.session();
+  }
+
+  session(limits = { maxLanes: 2, maxStreams: 4, maxBytesPerSecond: 100_000 }): void {
+    this.engine.command({ kind: 'session', session: 's', key: '00', peerName: 'p', limits });
+  }
+
+  open(more: Partial<StreamLegConfig> = {}): void {
+    this.engine.command({ kind: 'open', leg: { ...LEG, ...more } });
+  }
+
+  command(command: PlaneCommand): void {
+    this.engine.command(command);
+  }
+
+  /** RTP to the first leg's port. */
+  rtp(seq: number, source: Address = PHONE, payload: Uint8Array = new Uint8Array(160), slot = 0): void {
+    const bytes = new Uint8Array(RTP_HEADER + payload.length);
+    writeHeader(bytes, 0, 8, false, seq & 0xffff, (seq * 160) >>> 0, 4711);
+    bytes.set(payload, RTP_HEADER);
+    this.engine.packet(2 * slot, bytes, 0, bytes.length, parseSource(source)!);
+  }
+
+  rtcp(bytes: Uint8Array, source: Address = { ip: PHONE.ip, port: 4001 }): void {
+    this.engine.packet(1, bytes, 0, bytes.length, parseSource(source)!);
+  }
+
+  frame(sequence: number, more: Partial<MediaFrame> = {}): void {
+    const bytes = more.bytes ?? new Uint8Array(160).fill(sequence);
+    const frame = {
+      ...mediaFrame(),
+      stream: 1,
+      format: 2,
+      sequence,
+      timestamp: sequence * 160,
+      sent: this.now & 0xffff,
+      length: bytes.length,
+      ...more,
+      bytes,
+    };
+    this.engine.frame(this.streams, frame, this.now);
+  }
+
+  rtpSent(): Uint8Array[] {
+    return this.udp.sent.filter((s) => s.token % 2 === 0).map((s) => s.bytes);
+  }
+
+  counters() {
+    this.command({ kind: 'close', session: 's', stream: 1 });
+    const closed = this.events.findLast((e) => e.kind === 'closed');
+    assert.ok(closed?.kind === 'closed');
+    return closed.counters;
+  }
+
+  kinds(): string[] {
+    return this.events.map((e) => e.kind);
+  }
+
+  /** Time passes in steps of 20 ms. */
+  wait(ms: number): void {
+    for (let t = 0; t < ms; t += 20) {
+      this.now += 20;
+      this.engine.tick();
+    }
+  }
+}
+
+test('the integers of rtp/ are the places of the contract', () => {
+  const kebab = (name: string): string => name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
+  assert.deepEqual(
+    Object.entries(REFUSED)
+      .sort((a, b) => a[1] - b[1])
+      .map(([name]) => kebab(name)),
+    [...REFUSALS],
+  );
+  assert.equal(REFUSALS.length, REFUSAL_COUNT);
+});
+
+test('RTP becomes a frame without anything of the header, and a frame becomes RTP of our own', () => {
+  const w = new World();
+  w.open({ priority: 'emergency' });
+  assert.deepEqual(w.kinds(), ['opened']);
+  assert.deepEqual(
+    [...w.udp.bound.values()].map((a) => a.port),
+    [20_000, 20_001],
+  );
+  w.rtp(100);
+  w.rtp(101);
+  const [first, second] = w.frames;
+  assert.equal(first!.flags & FLAG_EMERGENCY, FLAG_EMERGENCY);
+  assert.deepEqual([first!.stream, first!.format, first!.length], [1, 2, 160]);
+  assert.equal((second!.sequence - first!.sequence) & 0xffff, 1);
+  assert.notEqual(first!.sequence, 100);
+  w.frame(7);
+  const [packet] = w.rtpSent();
+  assert.equal(packet![1]! & 0x7f, 18, 'the payload type that the far end announced');
+  assert.deepEqual(packet!.slice(RTP_HEADER), new Uint8Array(160).fill(7));
+  assert.equal(w.udp.sent[0]!.to, '198.51.100.7:4000');
+});
+
+test('GW1 checks every frame again: format, size, rate, age, duplicates, direction', () => {
+  const w = new World();
+  w.open();
+  w.frame(1);
+  w.frame(2, { format: 3 });
+  w.frame(3, { bytes: new Uint8Array(201) });
+  w.frame(1);
+  w.frame(1, { flags: FLAG_DUPLICATE });
+  w.frame(4, { sent: (w.now - 400) & 0xffff });
+  w.frame(5, { flags: FLAG_CONTROL, bytes: Uint8Array.of(9) });
+  for (let i = 10; i < 60; i++) w.frame(i);
+  const sent = w.rtpSent().length;
+  assert.equal(sent, 30, 'half a second of burst');
+  w.command({ kind: 'modify', leg: { ...LEG, direction: 'recvonly' }, relearn: false });
+  w.now += 1000;
+  w.frame(61);
+  assert.equal(w.rtpSent().length, sent, 'hold is enforced');
+  const { refused } = w.counters();
+  const expected = {
+    'frame-format': 2,
+    'payload-size': 1,
+    sequence: 1,
+    'frame-stale': 1,
+    'frame-rate': 21,
+    direction: 1,
+  } as Record<string, number>;
+  assert.deepEqual(
+    refused,
+    REFUSALS.map((r) => expected[r] ?? 0),
+  );
+});
+
+test("the session's byte rate bounds what all its streams may bring", () => {
+  const w = new World();
+  w.session({ maxLanes: 2, maxStreams: 4, maxBytesPerSecond: 3200 });
+  w.open();
+  for (let i = 0; i < 20; i++) w.frame(i);
+  assert.equal(w.rtpSent().length, 10, '1600 octets at once');
+  w.now += 500;
+  for (let i = 20; i < 40; i++) w.frame(i);
+  assert.equal(w.rtpSent().length, 20);
+});
+
+test('frames of a stream not open yet wait 200 ms at most, 20 at most; late ones are no attack', () => {
+  const w = new World();
+  const session = w.streams;
+  for (let i = 0; i < 25; i++) w.frame(i);
+  assert.equal(session.framesRefused, 5);
+  w.now += 150;
+  w.open();
+  assert.equal(w.rtpSent().length, 20);
+  assert.deepEqual(
+    w.rtpSent().map((p) => p[RTP_HEADER]),
+    Array.from({ length: 20 }, (_, i) => i),
+  );
+  w.counters();
+  w.frame(30);
+  assert.deepEqual([session.framesRefused, session.framesLate], [5, 1]);
+  w.wait(2500);
+  w.frame(31);
+  w.now += 300;
+  w.open();
+  assert.equal(w.rtpSent().length, 20, 'what waited too long is not played');
+});
+
+test('hold: where the tunnel is silent nothing is sent but RTCP', () => {
+  const w = new World();
+  w.open();
+  for (let i = 0; i < 5; i++) w.frame(i);
+  w.wait(20_000);
+  assert.equal(w.rtpSent().length, 5);
+  const reports = w.udp.sent.filter((s) => s.token === 1);
+  assert.ok(reports.length >= 3 && reports.length <= 8, `${reports.length} reports in 20 s`);
+  assert.ok(reports.every((r) => r.to === '198.51.100.7:4001'));
+  const first = parseRtcp(reports[0]!.bytes, 0, reports[0]!.bytes.length)!;
+  assert.equal(first.sender!.packets, 5);
+  assert.equal(first.sender!.octets, 800);
+});
+
+test('RFC 3550 6.4: the far end is told what arrived of it, and its report gives round trip and loss', () => {
+  const w = new World();
+  w.open();
+  for (const seq of [1, 2, 3, 5, 6]) {
+    w.now += 20;
+    w.rtp(seq);
+  }
+  w.frame(1);
+  w.wait(9000);
+  const [report] = w.udp.sent.filter((s) => s.token === 1);
+  const ours = parseRtcp(report!.bytes, 0, report!.bytes.length)!;
+  assert.equal(ours.blocks[0]!.ssrc, 4711);
+  assert.equal(ours.blocks[0]!.cumulativeLost, 1);
+  const w2 = new World();
+  w2.open();
+  w2.frame(1);
+  while (w2.udp.sent.length < 2) w2.wait(20);
+  const sr = w2.udp.sent[1]!.bytes;
+  const parsed = parseRtcp(sr, 0, sr.length)!;
+  w2.now += 30;
+  const { ssrc, ntpHigh, ntpLow } = parsed.sender!;
+  const block = {
+    ssrc,
+    fractionLost: 0,
+    cumulativeLost: 4,
+    highestSequence: 0,
+    jitter: 0,
+    lastReport: ((ntpHigh << 16) | (ntpLow >>> 16)) >>> 0,
+    delay: 0,
+  };
+  const rr = buildRtcp({ ssrc: 4711, blocks: [block], cname: 'phone', bye: true });
+  w2.rtcp(rr, { ip: '203.0.113.9', port: 4001 });
+  w2.rtcp(Uint8Array.of(0x80, 200, 0, 0));
+  w2.rtcp(rr);
+  w2.rtp(1);
+  const counters = w2.counters();
+  assert.equal(counters.roundTripMs, 30);
+  assert.equal(counters.lostOut, 4);
+  assert.equal(counters.refused[REFUSED.rtcpSource], 1);
+  assert.equal(counters.refused[REFUSED.rtcpMalformed], 1);
+  assert.equal(counters.packetsIn, 1, 'a BYE ends nothing');
+});
+
+test('a stream that should be heard and is not is told once; hold is no silence', () => {
+  const w = new World();
+  w.open();
+  w.wait(29_000);
+  assert.ok(!w.kinds().includes('silent'));
+  w.wait(60_000);
+  assert.equal(w.kinds().filter((k) => k === 'silent').length, 1);
+  w.rtp(1);
+  w.command({ kind: 'modify', leg: { ...LEG, direction: 'sendonly' }, relearn: false });
+  w.wait(60_000);
+  assert.equal(w.kinds().filter((k) => k === 'silent').length, 1);
+});
+
+test('latching moves the replies, says so once, and RTCP follows', () => {
+  const w = new World();
+  const natted = { ip: '203.0.113.5', port: 55_000 };
+  w.open({ source: 'latch', remote: { ip: '192.168.1.2', port: 4000 } });
+  w.frame(1);
+  for (let i = 0; i < 5; i++) {
+    w.now += 20;
+    w.rtp(i, natted);
+  }
+  assert.deepEqual(w.events.at(-1), { kind: 'source-locked', session: 's', stream: 1, source: natted });
+  w.frame(2);
+  assert.deepEqual(
+    w.udp.sent.map((s) => s.to),
+    ['192.168.1.2:4000', '203.0.113.5:55000'],
+  );
+  assert.equal(w.frames.length, 3);
+  w.wait(10_000);
+  assert.equal(w.udp.sent.at(-1)!.to, '203.0.113.5:55001');
+});
+
+test('early media: nothing is sent before there is an address, and the numbers begin when there is', () => {
+  const w = new World();
+  const { remote: _, ...noRemote } = LEG;
+  w.command({ kind: 'open', leg: noRemote });
+  w.frame(1);
+  assert.equal(w.udp.sent.length, 0);
+  w.command({ kind: 'modify', leg: LEG, relearn: true });
+  w.frame(2);
+  assert.equal(w.rtpSent().length, 1);
+  w.rtp(1);
+  assert.equal(w.frames.length, 1);
+});
+
+test('opening fails with its reason, leaves nothing behind, and caps hold', () => {
+  const w = new World();
+  w.udp.taken.add('192.0.2.1:20001');
+  w.open();
+  assert.deepEqual(w.events.at(-1), {
+    kind: 'open-failed',
+    session: 's',
+    stream: 1,
+    reason: 'bind: EADDRINUSE',
+  });
+  assert.equal(w.udp.bound.size, 0);
+  w.open({ session: 'nobody' });
+  assert.match(JSON.stringify(w.events.at(-1)), /no such session/);
+  for (let i = 1; i <= 5; i++) w.open({ stream: i, local: { ip: '192.0.2.1', port: 30_000 + 2 * i } });
+  assert.match(JSON.stringify(w.events.at(-1)), /too many streams/);
+  assert.equal(w.engine.openLegs, 4);
+  w.command({ kind: 'drain' });
+  w.open({ stream: 9 });
+  assert.match(JSON.stringify(w.events.at(-1)), /draining/);
+  w.command({ kind: 'session-end', session: 's' });
+  assert.equal(w.kinds().filter((k) => k === 'closed').length, 4);
+  assert.equal(w.kinds().filter((k) => k === 'drained').length, 1);
+  assert.deepEqual([w.udp.bound.size, w.engine.openLegs, w.ended], [0, 0, 1]);
+});
+
+test('a picture-loss request crosses as neutral data and becomes our own; the clock of video calls too', () => {
+  const w = new World();
+  w.open({ kind: 'video' });
+  w.rtp(1);
+  w.frames.length = 0;
+  const fromPhone = buildRtcp({
+    ssrc: 4711,
+    sender: { ntpHigh: 5, ntpLow: 6, timestamp: 160, packets: 1, octets: 160 },
+    blocks: [],
+    cname: 'phone',
+    pictureLossOf: 1,
+  });
+  w.rtcp(fromPhone);
+  assert.deepEqual(
+    w.frames.map((f) => [f.flags & FLAG_CONTROL, [...f.bytes]]),
+    [
+      [FLAG_CONTROL, [1]],
+      [FLAG_CONTROL, [2, 0, 0, 0, 5, 0, 0, 0, 6]],
+    ],
+  );
+  w.now += 1000;
+  w.frame(1, { flags: FLAG_CONTROL, bytes: Uint8Array.of(1) });
+  const sent = w.udp.sent.at(-1)!;
+  assert.equal(parseRtcp(sent.bytes, 0, sent.bytes.length)!.pictureLoss, true);
+});
+
+test('counters are reported in batches while streams are open', () => {
+  const w = new World();
+  w.open();
+  w.command({ kind: 'report', every: 1000 });
+  w.rtp(1);
+  w.wait(3000);
+  const reports = w.events.filter((e) => e.kind === 'counters');
+  assert.equal(reports.length, 3);
+  assert.equal(reports[0]!.kind === 'counters' && reports[0]!.streams[0]!.packetsIn, 1);
+});
