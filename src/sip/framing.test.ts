@@ -113,13 +113,13 @@ test('a head that does not end is given up at its limit', () => {
   assert.fail('not given up');
 });
 
-test('octet by octet costs linear time: four times the octets, nowhere near sixteen times the time', () => {
+test('octet by octet costs linear time: six times the octets, nowhere near thirty-six times the time', () => {
   const measure = (size: number): number => {
     const bytes = messageBytes({
       lines: Object.fromEntries(Array.from({ length: size / 100 }, (_, i) => [`X-${i}`, 'y'.repeat(90)])),
     });
     let best = Number.POSITIVE_INFINITY;
-    for (let round = 0; round < 7; round++) {
+    for (let round = 0; round < 15; round++) {
       const framer = new StreamFramer();
       const start = hrtime.bigint();
       let count = 0;
@@ -133,5 +133,5 @@ test('octet by octet costs linear time: four times the octets, nowhere near sixt
     return best;
   };
   measure(4000);
-  assert.ok(measure(16_000) / measure(4000) < 9);
+  assert.ok(measure(24_000) / measure(4000) < 18);
 });
