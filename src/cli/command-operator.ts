@@ -1,11 +1,12 @@
 /** Commands that ask the running gateway: calls, trace, status, route-test, reload, drain. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CallView, StatusView, TraceView } from '../gateway/contract.ts';
+import type { RouteExplanation } from '../policy/dial-rules.ts';
 import type { OperatorRequest, ReloadView } from '../store/operator.ts';
-import { EXIT, type ExitCode, type Io, printJson } from './io.ts';
+import { CliError, EXIT, type ExitCode, type Io, printJson } from './io.ts';
 import { ladder } from './ladder.ts';
 import { ask, type SocketChoice, socketOf } from './operator-client.ts';
-import { callsTable, factsText, statusText } from './operator-views.ts';
+import { callsTable, routeText, statusText } from './operator-views.ts';
 
 export interface OperatorOptions extends SocketChoice {
   readonly json?: boolean;
@@ -66,7 +67,9 @@ export function routeTestCommand(
   io: Io,
 ): Promise<void> {
   const from = options.from === undefined ? {} : { from: options.from };
-  return show({ command: 'route-test', number, ...from }, options, io, factsText);
+  return show({ command: 'route-test', number, ...from }, options, io, (value) =>
+    routeText(value as RouteExplanation),
+  );
 }
 
 export function reloadCommand(options: OperatorOptions, io: Io): Promise<void> {
@@ -78,11 +81,23 @@ export function reloadCommand(options: OperatorOptions, io: Io): Promise<void> {
   });
 }
 
-export function drainCommand(options: OperatorOptions, io: Io): Promise<void> {
-  return show(
-    { command: 'drain' },
-    options,
-    io,
-    () => 'The gateway takes no new calls; it ends with the last one.\n',
-  );
+export async function drainCommand(options: OperatorOptions, io: Io): Promise<void> {
+  const calls = await drained(await socketOf(options));
+  const text =
+    calls === 0
+      ? 'The gateway had no calls and ends.'
+      : 'The gateway takes no new calls; it ends with the last one.';
+  if (options.json === true) printJson(io, { draining: true, calls });
+  else io.stdout(`${text}\n`);
+}
+
+/** Calls that are left. A gateway without calls may end before it has answered. */
+async function drained(socket: string): Promise<number> {
+  try {
+    const value = (await ask(socket, { command: 'drain' })) as { readonly calls?: number } | null;
+    return value?.calls ?? 0;
+  } catch (error) {
+    if (error instanceof CliError && /closed the connection/.test(error.message)) return 0;
+    throw error;
+  }
 }

@@ -300,12 +300,35 @@ describe('asking a running gateway', () => {
     });
   });
 
-  test('route-test passes number and origin and prints the facts', async () => {
-    const value = { route: 'out', to: 'peer:trunk', called: '43123' };
+  test('route-test passes number and origin and prints the outcome and the rules tried', async () => {
+    const value = {
+      summary: 'rule "out": +43123 from tunnel goes to peer trunk',
+      steps: [
+        { route: 'own', outcome: 'number' },
+        { route: 'out', outcome: 'matches' },
+      ],
+    };
     await withGateway({ 'route-test': { ok: true, value } }, async (socket, seen) => {
       const shown = await sgw('route-test', '+43123', '--from', 'tunnel', '--socket', socket);
-      assert.equal(shown.out, 'route: out\nto: peer:trunk\ncalled: 43123\n');
+      assert.equal(shown.out, `${value.summary}\n  own: number\n  out: matches\n`);
       assert.deepEqual(seen, [{ command: 'route-test', number: '+43123', from: 'tunnel' }]);
     });
+  });
+
+  test('drain of a gateway without calls succeeds although it ends before it answers', async () => {
+    const path = join(mkdtempSync(join(folder, 'run-')), 'gw.sock');
+    const server = createServer((connection) => {
+      connection.on('error', () => undefined);
+      connection.on('data', () => connection.end());
+    });
+    await new Promise<void>((resolve) => {
+      server.listen(path, resolve);
+    });
+    try {
+      const drained = await sgw('drain', '--socket', path);
+      assert.deepEqual([drained.code, drained.out], [0, 'The gateway had no calls and ends.\n']);
+    } finally {
+      server.close();
+    }
   });
 });

@@ -1,5 +1,6 @@
 /** What `calls`, `status` and `route-test` print. */
 import type { CallView, StatusView } from '../gateway/contract.ts';
+import type { RouteExplanation } from '../policy/dial-rules.ts';
 import { printable, table } from './io.ts';
 
 const CALL_HEAD = [
@@ -86,14 +87,8 @@ function counterText(counters: StatusView['counters'], foreign: StatusView['fore
   return rows.length === 0 ? '' : table(['COUNTER', 'REASON', 'COUNT'], rows);
 }
 
-/** Flat facts as `name: value` lines. */
-export function factsText(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return `${printable(String(value))}\n`;
-  return Object.entries(value)
-    .filter(([, item]) => item !== undefined)
-    .map(
-      ([key, item]) =>
-        `${key}: ${printable(typeof item === 'object' ? JSON.stringify(item) : String(item))}\n`,
-    )
-    .join('');
+/** What policy explains of a number (policy/dial-rules.ts): the outcome, then the rules in the order they were tried. */
+export function routeText(explanation: RouteExplanation): string {
+  const steps = explanation.steps.map((step) => `  ${step.route}: ${step.outcome}`);
+  return [explanation.summary, ...steps].map((line) => `${printable(line)}\n`).join('');
 }

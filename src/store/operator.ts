@@ -4,6 +4,7 @@
  */
 import type { CallView, OperatorCommand, StatusView, TraceView } from '../gateway/contract.ts';
 import { fail, ok, type Result } from '../machine/machine.ts';
+import type { RouteExplanation } from '../policy/dial-rules.ts';
 
 export type OperatorRequest = OperatorCommand | { readonly command: 'reload' };
 
@@ -17,8 +18,7 @@ export interface OperatorViews {
   readonly status: StatusView;
   readonly calls: readonly CallView[];
   readonly trace: TraceView;
-  /** What policy explains: flat facts, shown as they come. */
-  readonly 'route-test': unknown;
+  readonly 'route-test': RouteExplanation;
   readonly reload: ReloadView;
   readonly drain: unknown;
 }
