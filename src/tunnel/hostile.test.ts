@@ -187,6 +187,32 @@ test('a hello seen on one connection is worth nothing on another: its proof cove
   assert.ok(outputs.some((out) => out.kind === 'event' && out.event.kind === 'alarm'));
 });
 
+test('two offers at once: the first to be accepted is the session, the second has lapsed', () => {
+  const world = new World(25);
+  const { session } = world.acceptor;
+  const hello = (startedAt: number): Frame => ({
+    type: 'hello',
+    hello: {
+      versions: { min: 1, max: 1 },
+      metaMinor: { min: 0, max: 0 },
+      shards: 1,
+      maxPayload: 100,
+      boot: { startedAt, nonce: '7777777777777777' },
+      name: 'gw1.site-a',
+      intent: 'new',
+    },
+  });
+  for (const connection of [1, 3]) {
+    session.handle({ kind: 'connected', connection, exporter: new Uint8Array(32) }, 0);
+    feed({ world, session, connection }, hello(connection));
+  }
+  const first = feed({ world, session, connection: 1 }, { type: 'heartbeat', id: 1 });
+  assert.ok(first.some((out) => out.kind === 'event' && out.event.kind === 'session'));
+  const second = feed({ world, session, connection: 3 }, { type: 'heartbeat', id: 1 });
+  assert.equal(toldReason(second), 'session-held');
+  assert.ok(session.up);
+});
+
 test('resuming over and over, with every right to it, is limited', () => {
   const world = new World(24, { dialer: { backoff: { firstMs: 1, maxMs: 1 } } });
   world.run(1000);
