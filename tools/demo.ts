@@ -12,8 +12,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { REFUSALS } from '../src/media/plane-contract.ts';
 import { DEMO_IP, type DemoPorts, writeDemoConfigs } from './demo-config.ts';
-import { compare, render, tune } from './melody.ts';
+import { compareRepeated, render, tune } from './melody.ts';
 import { type AgentCall, type Behaviour, SipAgent } from './sip-agent.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
@@ -136,7 +137,8 @@ interface Outcome {
   readonly setupMs: number;
   readonly verified: boolean;
   readonly matches: readonly { readonly what: string; readonly match: number }[];
-  readonly refused: number;
+  /** Packets the gateways refused, by reason. */
+  readonly refused: Readonly<Record<string, number>>;
   readonly mos: number;
 }
 
@@ -178,8 +180,8 @@ async function scene(
   const sentByCaller = from === s.phone ? PHONE_SOUND : PBX_SOUND;
   const sentByCallee = from === s.phone ? PBX_SOUND : PHONE_SOUND;
   const matches = [
-    { what: 'caller to callee', match: compare(sentByCaller, callee.line.heard()).match },
-    { what: 'callee to caller', match: compare(sentByCallee, call.line.heard()).match },
+    { what: 'caller to callee', match: compareRepeated(sentByCaller, callee.line.heard()).match },
+    { what: 'callee to caller', match: compareRepeated(sentByCallee, call.line.heard()).match },
   ];
   await from.hangUp(call);
   await sleep(200);
@@ -191,9 +193,20 @@ async function scene(
     setupMs: call.setupMs,
     verified: matches.every((m) => m.match >= NEEDED),
     matches,
-    refused: streams.reduce((n, v) => n + v.refused.reduce((a, b) => a + b, 0), 0),
+    refused: refusedBy(streams),
     mos: Math.min(...streams.map((v) => v.mosIn).filter((m) => m > 0), 4.5),
   };
+}
+
+function refusedBy(streams: readonly StreamView[]): Record<string, number> {
+  const sum: Record<string, number> = {};
+  for (const stream of streams) {
+    stream.refused.forEach((count, slot) => {
+      const reason = REFUSALS[slot] ?? 'other';
+      if (count > 0) sum[reason] = (sum[reason] ?? 0) + count;
+    });
+  }
+  return sum;
 }
 
 async function showQuality(s: Scene): Promise<void> {
@@ -235,9 +248,9 @@ function summary(outcomes: readonly Outcome[]) {
     calls: outcomes.length,
     audioVerified: outcomes.filter((o) => o.verified).length,
     setupMs: Math.round(Math.max(...outcomes.map((o) => o.setupMs)) * 10) / 10,
-    refusedPackets: outcomes.reduce((n, o) => n + o.refused, 0),
+    refusedPackets: outcomes.flatMap((o) => Object.values(o.refused)).reduce((a, b) => a + b, 0),
     mos: Math.min(...outcomes.map((o) => o.mos)),
-    details: outcomes.map((o) => ({ title: o.title, setupMs: o.setupMs, matches: o.matches })),
+    details: outcomes.map(({ title, setupMs, matches, refused }) => ({ title, setupMs, matches, refused })),
   };
 }
 

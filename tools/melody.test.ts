@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compare, render, tune } from './melody.ts';
+import { compare, compareRepeated, render, tune } from './melody.ts';
 
 const sent = render(tune(1));
 
@@ -27,4 +27,16 @@ test('a gap costs only its own blocks', () => {
   heard.fill(0, 8000, 8000 + 1600);
   const { match } = compare(sent, heard);
   assert.ok(match > 0.9 && match < 1, `match ${match}`);
+});
+
+test('a repeated sound is found wherever hearing began, and only that sound', () => {
+  const heard = Int16Array.from({ length: 2 * sent.length }, (_, i) => sent[(i + 5555) % sent.length]!);
+  const result = compareRepeated(sent, heard);
+  assert.equal(result.match, 1);
+  assert.ok(compareRepeated(render(tune(2)), heard).match < 0.5);
+  assert.ok(
+    compareRepeated(sent, heard.subarray(0, sent.length >> 1)).match < 0.6,
+    'half a round is not the whole sound',
+  );
+  assert.equal(compareRepeated(sent, new Int16Array(heard.length)).match, 0);
 });

@@ -81,6 +81,10 @@ export function compare(sent: Int16Array, heard: Int16Array): Comparison {
     const s = score(offset, 4);
     if (s > best.score) best = { offset, score: s };
   }
+  return compareAt(sent, heard, best.offset);
+}
+
+function compareAt(sent: Int16Array, heard: Int16Array, offset: number): Comparison {
   let found = 0;
   let blocks = 0;
   let dot = 0;
@@ -92,7 +96,7 @@ export function compare(sent: Int16Array, heard: Int16Array): Comparison {
     let bb = 0;
     for (let i = start; i < start + 160; i++) {
       const x = sent[i]!;
-      const y = heard[best.offset + i] ?? 0;
+      const y = heard[offset + i] ?? 0;
       bd += x * y;
       ba += x * x;
       bb += y * y;
@@ -104,8 +108,29 @@ export function compare(sent: Int16Array, heard: Int16Array): Comparison {
     b += bb;
   }
   return {
-    offset: best.offset,
+    offset,
     match: blocks === 0 ? 0 : found / blocks,
     correlation: a === 0 || b === 0 ? 0 : Math.max(0, dot / Math.sqrt(a * b)),
   };
+}
+
+/**
+ * As `compare`, for a sound that the far end repeats without end: how much of what was heard is the sound, wherever in it the
+ * hearing began. `match`: share of the heard 20 ms blocks (the first 100 ms, where a call may begin in the middle of a packet, left
+ * out) that are the sound in its order. Less than one whole round heard counts as the share of a round.
+ */
+export function compareRepeated(sent: Int16Array, heard: Int16Array): Comparison {
+  const skip = 800;
+  if (heard.length < skip + 8000) return { offset: 0, match: 0, correlation: 0 };
+  const round = new Int16Array(2 * sent.length);
+  round.set(sent);
+  round.set(sent, sent.length);
+  const probe = heard.slice(skip, skip + 4000);
+  const { offset } = compare(probe, round);
+  const phase = offset % sent.length;
+  const rest = heard.subarray(skip);
+  const expected = new Int16Array(rest.length);
+  for (let i = 0; i < rest.length; i++) expected[i] = sent[(phase + i) % sent.length]!;
+  const { match, correlation } = compareAt(expected, rest, 0);
+  return { offset: phase, match: match * Math.min(1, rest.length / sent.length), correlation };
 }

@@ -323,6 +323,7 @@ function fromHalf(gw: GatewayState, call: GatewayCall, output: HalfCallOutput): 
       if (output.state === 'connected' && !call.connected) {
         call.connected = true;
         gw.count('calls', 'connected');
+        gw.media.connected(call.half.call, gw.now);
       }
       break;
     case 'transfer':
