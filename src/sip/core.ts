@@ -18,8 +18,11 @@ import type {
 } from './contract.ts';
 
 export interface SipOptions {
+  /** Tags, branches, Call-IDs, nonce keys, jitter. */
   readonly random: Random;
+  /** Digest authentication. */
   readonly crypto: Crypto;
+  /** Asked synchronously, often more than once for one message: answers from tables. */
   readonly decisions: SipDecisions;
   readonly limits: SipLimits;
 }

@@ -890,3 +890,24 @@ test('a flood of INVITEs stops at the caps, and drains to nothing', () => {
   assert.equal(gw.seen('ended').length, 20);
   assert.deepEqual(gw.endpoint.sizes, IDLE);
 });
+
+test('one stranger cannot fill the table: honest peers are answered during its flood', () => {
+  const { net, gw, raw } = stage({
+    limits: { transactions: 400, sessions: 1000 },
+    peers: [
+      { name: 'raw', host: PEER },
+      { name: 'phones', host: '', boundToSource: true },
+    ],
+    sources: { '203.0.113.5': 'phones' },
+  });
+  gw.on = (event): void => {
+    if (event.kind === 'incoming') gw.command({ kind: 'reject', session: event.session, status: 403 });
+  };
+  const flooder = net.peer('203.0.113.5');
+  for (let i = 0; i < 1000; i++) net.send(flooder, gw, request('INVITE'));
+  net.run(100);
+  assert.equal(gw.seen('incoming').length, 50);
+  for (let i = 0; i < 100; i++) net.send(raw, gw, request('INVITE'));
+  net.run(100);
+  assert.equal(gw.seen('incoming').length, 150);
+});

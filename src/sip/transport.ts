@@ -8,6 +8,7 @@ import type { Millis } from '../machine/machine.ts';
 import type { Alarm } from './alarm.ts';
 import type { ConnectionRef, SipInput, SipListener } from './contract.ts';
 import type { Core, Hop, Source } from './core.ts';
+import { decrease, increase } from './counts.ts';
 import { StreamFramer } from './framing.ts';
 import type { SipMessage, SipParseError } from './message.ts';
 import { parseDatagram } from './parse.ts';
@@ -220,7 +221,7 @@ export class Transport {
     const set = this.#waiting.get(key) ?? new Set();
     set.add(lost);
     this.#waiting.set(key, set);
-    this.#waitingIps.set(ip, (this.#waitingIps.get(ip) ?? 0) + 1);
+    increase(this.#waitingIps, ip);
     let held = true;
     return {
       hop,
@@ -290,7 +291,7 @@ export class Transport {
     };
     this.#connections.set(ref, connection);
     this.#byRemote.set(remoteKey(transport, remote), connection);
-    this.#perSource.set(remote.ip, (this.#perSource.get(remote.ip) ?? 0) + 1);
+    increase(this.#perSource, remote.ip);
     this.#arm(connection);
     return connection;
   }
@@ -373,10 +374,4 @@ function hopOf(connection: Connection): Hop {
 
 function remoteKey(transport: SignallingTransport, remote: Address): string {
   return `${transport} ${formatAddress(remote)}`;
-}
-
-function decrease(counts: Map<string, number>, key: string): void {
-  const left = (counts.get(key) ?? 0) - 1;
-  if (left > 0) counts.set(key, left);
-  else counts.delete(key);
 }

@@ -157,7 +157,8 @@ export class Uas {
     const busy: HeaderPair[] = [['Retry-After', String(this.#core.drainSeconds ?? 5)]];
     if (request.maxForwards === 0) return refusal(483, 'max-forwards');
     if (table.isMerged(request, source)) return refusal(482, 'merged'); // 8.2.2.2
-    if (!isInvite) return table.room ? undefined : refusal(503, 'transactions', busy);
+    if (!table.roomFor(source)) return refusal(503, 'transactions', busy);
+    if (!isInvite) return undefined;
     if (this.#core.drainSeconds !== undefined) return refusal(503, 'draining', busy);
     const ours = calling.get(`${request.callId}\n${request.fromTag}`);
     if (ours?.user === request.uri.user) return refusal(482, 'loop'); // our own INVITE, unchanged

@@ -1,5 +1,6 @@
 /** All transactions and how messages find theirs (RFC 3261 17.1.3, 17.2.3). */
 import type { Core, Source } from '../core.ts';
+import { decrease, increase } from '../counts.ts';
 import type { SipRequest, SipResponse } from '../message.ts';
 import type { Transport } from '../transport.ts';
 import { formatUri } from '../uri.ts';
@@ -8,6 +9,11 @@ import { ServerTransaction } from './server.ts';
 
 /** Requests inside dialogs and our own may go this far above the cap: calls in progress must still end. */
 const RESERVE = 1.25;
+/** Share of the table that one source address of strangers (boundToSource), or of a peer proper, may hold with new requests. */
+const STRANGER_SHARE = 0.05;
+const PEER_SHARE = 0.75;
+/** A household of phones behind one address always has room for this many. */
+const STRANGER_LEAST = 50;
 
 export class TransactionTable {
   readonly #core: Core;
@@ -15,6 +21,8 @@ export class TransactionTable {
   readonly #clients = new Map<string, ClientTransaction>();
   readonly #servers = new Map<string, ServerTransaction>();
   readonly #merged = new Map<string, ServerTransaction>();
+  /** Server transactions outside dialogs by source IP. */
+  readonly #perSource = new Map<string, number>();
 
   constructor(core: Core, transport: Transport) {
     this.#core = core;
@@ -25,9 +33,20 @@ export class TransactionTable {
     return this.#clients.size + this.#servers.size;
   }
 
-  /** Room for a request that starts something new. */
+  /** Room for a request of ours that starts something new. */
   get room(): boolean {
     return this.size < this.#core.options.limits.transactions;
+  }
+
+  /** Room for a request of this source that starts something new: one source cannot fill the table for the others. */
+  roomFor(source: Source): boolean {
+    if (!this.room) return false;
+    const { transactions } = this.#core.options.limits;
+    const stranger = this.#core.peers.get(source.peer)?.boundToSource === true;
+    const most = stranger
+      ? Math.max(STRANGER_SHARE * transactions, STRANGER_LEAST)
+      : PEER_SHARE * transactions;
+    return (this.#perSource.get(source.hop.remote.ip) ?? 0) < most;
   }
 
   /** Room for what belongs to something that lives already. */
@@ -81,11 +100,16 @@ export class TransactionTable {
 
   addServer(server: ServerTransaction): void {
     this.#servers.set(server.key, server);
-    if (server.request.toTag === '') this.#merged.set(server.mergeKey, server);
+    if (server.request.toTag !== '') return;
+    this.#merged.set(server.mergeKey, server);
+    const { ip } = server.source.hop.remote;
+    increase(this.#perSource, ip);
   }
 
   removeServer(server: ServerTransaction): void {
-    if (this.#servers.get(server.key) === server) this.#servers.delete(server.key);
+    if (this.#servers.get(server.key) !== server) return;
+    this.#servers.delete(server.key);
+    if (server.request.toTag === '') decrease(this.#perSource, server.source.hop.remote.ip);
     if (this.#merged.get(server.mergeKey) === server) this.#merged.delete(server.mergeKey);
   }
 }
