@@ -8,11 +8,11 @@ import { isIpv6 } from '../machine/address.ts';
 import { fail, ok, type Result } from '../machine/machine.ts';
 import type { CallId, CallMessage, Cause, Party } from '../meta/message.ts';
 import { describeMeta } from '../meta/text.ts';
+import type { Refusal } from '../policy/refusal.ts';
 import type { SessionRef, SipTarget } from '../sip/contract.ts';
 import type { PeerConfig } from './config.ts';
 import type { GatewayCall } from './gateway-call.ts';
 import { recordOf } from './records.ts';
-import type { Refusal } from '../policy/refusal.ts';
 import type { SiteLink } from './site-link.ts';
 import type { GatewayState } from './state.ts';
 import { traceEntry } from './trace.ts';
@@ -123,10 +123,7 @@ export function beginFromTunnel(
   if (decision.kind === 'tunnel') return fail({ cause: 3, reason: 'route-back-to-tunnel' });
   const target = targetOf(gw, decision);
   if (!target.ok) return target;
-  const admitted = gw.policy.admit(
-    { site: link.site, peer: target.value.peer.name, emergency },
-    gw.now,
-  );
+  const admitted = gw.policy.admit({ site: link.site, peer: target.value.peer.name, emergency }, gw.now);
   if (!admitted.ok) return admitted;
   const session = gw.newSession();
   const leg = newLeg(gw, {

@@ -44,6 +44,9 @@ export type GatewayOutput =
       readonly value: unknown;
       readonly error?: string;
     }
+  /** A SIP message passed (start line only), for the metrics. */
+  | { readonly kind: 'sip-message'; readonly direction: 'in' | 'out'; readonly line: string }
+  | { readonly kind: 'round-trip'; readonly site: string; readonly ms: Millis }
   /** The signalling link with a site works, or does not. */
   | { readonly kind: 'link'; readonly site: string; readonly up: boolean }
   | { readonly kind: 'stopped' };

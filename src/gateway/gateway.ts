@@ -280,20 +280,22 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
       case 'count':
         gw.count('sipRefused', output.reason);
         if (output.name !== undefined) gw.counters.addForeign(output.name);
-        if (output.remote !== undefined && gw.policy.offence(output.reason, output.remote.ip, gw.now) === 'banned') {
+        if (
+          output.remote !== undefined &&
+          gw.policy.offence(output.reason, output.remote.ip, gw.now) === 'banned'
+        ) {
           gw.count('sipRefused', 'source-banned');
           gw.log('warn', 'source banned', { source: output.remote.ip, reason: output.reason });
         }
         break;
       case 'trace': {
+        gw.emit({ kind: 'sip-message', direction: output.direction, line: output.line });
         if (output.session === undefined) break;
         const entry = {
           ...traceEntry(gw.providers.wall(), 'leg', output.direction, output.line),
           remote: `${output.remote.ip} ${output.transport}`,
         };
-        const call = gw.calls.byLeg(output.session);
-        if (call === undefined) gw.trace.addPending(output.session, entry);
-        else gw.trace.add(call.half.call, entry);
+        gw.trace.addOf(output.session, entry);
         break;
       }
       default:

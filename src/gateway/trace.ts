@@ -14,22 +14,28 @@ export interface CallTrace {
   dropped: number;
   peer: string;
   site: string;
+  session: SessionRef | undefined;
 }
 
 export class TraceBook {
   #calls = new Map<string, CallTrace>();
   #ended: string[] = [];
+  /** Which call a session belongs to; also for a while after the call, when its last responses arrive. */
+  #sessions = new Map<SessionRef, string>();
   /** Lines of SIP sessions that no call has claimed yet (the INVITE arrives before its call exists). */
   #pending = new Map<SessionRef, TraceEntry[]>();
 
   open(call: string, peer: string, site: string): void {
-    this.#calls.set(call, { entries: [], dropped: 0, peer, site });
+    this.#calls.set(call, { entries: [], dropped: 0, peer, site, session: undefined });
   }
 
   /** The session's earlier lines become the beginning of the call's ladder. */
   claim(call: string, session: SessionRef): void {
     const lines = this.#pending.get(session);
     this.#pending.delete(session);
+    this.#sessions.set(session, call);
+    const trace = this.#calls.get(call);
+    if (trace !== undefined) trace.session = session;
     for (const line of lines ?? []) this.add(call, line);
   }
 
@@ -40,7 +46,14 @@ export class TraceBook {
     else trace.dropped++;
   }
 
-  addPending(session: SessionRef, entry: TraceEntry): void {
+  /** A line of a session: of its call, or kept until a call claims it. */
+  addOf(session: SessionRef, entry: TraceEntry): void {
+    const call = this.#sessions.get(session);
+    if (call === undefined) this.#addPending(session, entry);
+    else this.add(call, entry);
+  }
+
+  #addPending(session: SessionRef, entry: TraceEntry): void {
     const lines = this.#pending.get(session);
     if (lines !== undefined) {
       if (lines.length < 20) lines.push(entry);
@@ -61,7 +74,13 @@ export class TraceBook {
   end(call: string): void {
     if (!this.#calls.has(call)) return;
     this.#ended.push(call);
-    if (this.#ended.length > KEPT_CALLS) this.#calls.delete(this.#ended.shift()!);
+    if (this.#ended.length > KEPT_CALLS) this.#forget(this.#ended.shift()!);
+  }
+
+  #forget(call: string): void {
+    const session = this.#calls.get(call)?.session;
+    if (session !== undefined) this.#sessions.delete(session);
+    this.#calls.delete(call);
   }
 
   /** By full call id or any unique beginning of at least 4 characters. */

@@ -42,7 +42,10 @@ export function tunnelEvent(gw: GatewayState, link: SiteLink, event: TunnelEvent
     case 'lost':
       link.state = 'down';
       gw.count('tunnelEvents', 'lost');
-      gw.log('error', 'tunnel session lost', { site: link.site, reason: event.reason });
+      gw.log(link.draining || gw.draining ? 'info' : 'error', 'tunnel session lost', {
+        site: link.site,
+        reason: event.reason,
+      });
       endSession(gw, link);
       break;
     case 'payload':
@@ -67,6 +70,7 @@ export function tunnelEvent(gw: GatewayState, link: SiteLink, event: TunnelEvent
       break;
     case 'round-trip':
       link.roundTripMs = event.ms;
+      gw.emit({ kind: 'round-trip', site: link.site, ms: event.ms });
       break;
   }
 }

@@ -134,6 +134,7 @@ export class GatewayProcess {
       ],
       ['media.pools', this.#config.media.pools, config.media.pools],
       ['operator', this.#config.operator, config.operator],
+      ['cdr.file', this.#config.cdr, config.cdr],
     ] as const) {
       if (JSON.stringify(before) !== JSON.stringify(after))
         messages.push(`${what}: takes effect at the next start`);
@@ -242,6 +243,12 @@ export class GatewayProcess {
         waiting?.(out.error === undefined ? { value: out.value } : { value: out.value, error: out.error });
         break;
       }
+      case 'sip-message':
+        this.metrics.sipMessage(out.direction, out.line);
+        break;
+      case 'round-trip':
+        this.metrics.roundTrip(out.site, out.ms);
+        break;
       case 'link':
         if (out.up) this.#linksUp.add(out.site);
         else this.#linksUp.delete(out.site);

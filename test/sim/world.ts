@@ -262,6 +262,8 @@ export class World {
         break;
       case 'count':
       case 'link':
+      case 'sip-message':
+      case 'round-trip':
         break;
     }
   }
