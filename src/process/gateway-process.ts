@@ -139,6 +139,9 @@ export class GatewayProcess {
       if (JSON.stringify(before) !== JSON.stringify(after))
         messages.push(`${what}: takes effect at the next start`);
     }
+    const dialled = (c: GatewayConfig, i: Identities): string =>
+      JSON.stringify([c.tunnel.signalling, c.tunnel.media, i.tunnel]);
+    const moved = dialled(this.#config, this.#identities) !== dialled(config, identities);
     await this.#reloadListeners(config, identities, messages);
     this.#identities = identities;
     this.#config = config;
@@ -146,7 +149,7 @@ export class GatewayProcess {
       identities.tunnel,
       config.tunnel.sites.map((s) => s.name),
     );
-    this.#dialer?.reload(this.#dialOptions());
+    this.#reloadDialer(moved);
     this.#plane.updateTls(identities.tunnel);
     this.#log.setLevel(config.log.level);
     this.#cdr?.reopen();
@@ -304,6 +307,14 @@ export class GatewayProcess {
     if (event.kind === 'counters') this.#totals.report(event.streams);
     if (event.kind === 'closed') this.#totals.closed(event.counters as StreamCounters);
     this.#input({ kind: 'plane', shard, event });
+  }
+
+  /** Make before break: the session moves to a connection with the new address or certificate. */
+  #reloadDialer(moved: boolean): void {
+    if (this.#dialer === undefined) return;
+    this.#dialer.reload(this.#dialOptions());
+    const site = this.#config.tunnel.peerName ?? '';
+    if (moved) this.#input({ kind: 'tunnel', site, input: { kind: 'renew' } });
   }
 
   #dialOptions() {
