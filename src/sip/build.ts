@@ -13,14 +13,16 @@ import type { Outgoing } from './transaction/client.ts';
 import { formatUri, sipUri } from './uri.ts';
 
 /** Methods answered in or out of dialogs. */
-export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER';
+export const ALLOW = 'INVITE, ACK, CANCEL, BYE, PRACK, OPTIONS, INFO, UPDATE, REFER';
 export const ACCEPT = 'application/sdp, application/dtmf-relay, application/dtmf';
 /** What a 415 says (RFC 3261 8.2.3). */
 export const READABLE: readonly HeaderPair[] = [
   ['Accept', ACCEPT],
   ['Accept-Encoding', 'identity'],
 ];
-export const SUPPORTED = 'timer';
+/** What our requests offer, and what we do when a request asks for it. */
+export const OFFERED = 'timer';
+export const SUPPORTED = 'timer, 100rel';
 
 /** Retry-After as it may be written (20.33). */
 export function wholeSeconds(seconds: number): number {
@@ -144,4 +146,9 @@ export function dialogHeaders(request: SipRequest, source: Hop, dialog: Dialog):
     ...routes.map((route): HeaderPair => ['Record-Route', formatNameAddress(route)]),
     ['Contact', contactFor(source.listener)],
   ];
+}
+
+/** Headers of a provisional response. */
+export function provisionalHeaders(request: SipRequest, source: Hop, dialog: Dialog): HeaderPair[] {
+  return [...dialogHeaders(request, source, dialog), ['Allow', ALLOW]];
 }

@@ -911,3 +911,140 @@ test('one stranger cannot fill the table: honest peers are answered during its f
   net.run(100);
   assert.equal(gw.seen('incoming').length, 150);
 });
+
+test('IPv6 over TLS: Via and Contact say so, the name to verify goes with the connection (RFC 5118, RFC 3261 26)', () => {
+  const net = new Net(9);
+  const gw = new Node(net, {
+    name: 'gw',
+    ip: '2001:db8::1',
+    transports: ['udp', 'tls'],
+    peers: [{ name: 'trunk', host: 'trunk.example', transport: 'tls' }],
+  });
+  gw.names.set('trunk.example', [{ transport: 'tls', address: { ip: '2001:db8::2', port: 5061 } }]);
+  const trunk = new Node(net, {
+    name: 'trunk',
+    ip: '2001:db8::2',
+    transports: ['tls'],
+    peers: [{ name: 'gw', host: '2001:db8::1', transport: 'tls' }],
+  });
+  const opened: unknown[] = [];
+  const carry = net.carry.bind(net);
+  net.carry = (node, out): void => {
+    if (out.kind === 'open-stream') opened.push(out.serverName);
+    carry(node, out);
+  };
+  trunk.on = (event): void => {
+    if (event.kind === 'incoming')
+      trunk.command({ kind: 'accept', session: event.session, body: sdp('answer') });
+  };
+  gw.command(invite(2, 'trunk'));
+  net.run(2000);
+  assert.deepEqual(opened, ['trunk.example']);
+  const [incoming] = trunk.seen('incoming');
+  assert.deepEqual(
+    incoming?.request.vias.map((v) => [v.transport, v.host, v.port]),
+    [['TLS', '2001:db8::1', 5061]],
+  );
+  assert.equal(
+    incoming?.request.headers.find((h) => h.name === 'Contact')?.value,
+    '<sip:[2001:db8::1]:5061;transport=tls>',
+  );
+  assert.equal(gw.seen('answered').length, 1);
+  trunk.command({ kind: 'end', session: 1 });
+  net.run(2000);
+  assert.equal(gw.seen('ended')[0]?.by, 'far-end');
+  assert.equal(opened.length, 1, 'one connection for the whole call, both ways');
+});
+
+test('a registered phone is called over the flow it registered from, and nowhere else', () => {
+  const { net, gw } = stage({
+    peers: [{ name: 'phones', host: '', boundToSource: true }],
+    sources: { '203.0.113.5': 'phones' },
+  });
+  const phone = net.peer('203.0.113.5', 41_000);
+  net.send(phone, gw, request('REGISTER'));
+  net.run(10);
+  const flow = gw.seen('request')[0]!.flow;
+  const uri = {
+    scheme: 'sip',
+    user: 'p7',
+    host: '10.0.0.7',
+    port: 5062,
+    parameters: new Map(),
+    headers: '',
+  } as const;
+  gw.command(invite(2, 'phones', { target: { uri, flow } }));
+  net.run(10);
+  assert.match(phone.received.at(-1)!.text, /^INVITE sip:p7@10\.0\.0\.7:5062 /);
+  // Its Contact is a private address: ACK and BYE go where the 200 came from.
+  net.send(
+    phone,
+    gw,
+    respond(phone.received.at(-1)!.text, 200, 't', ['Contact: <sip:p7@10.0.0.7:5062>'], 'sdp'),
+  );
+  net.run(10);
+  assert.match(phone.received.at(-1)!.text, /^ACK sip:p7@10\.0\.0\.7:5062 /);
+  gw.command(invite(4, 'phones', { target: { uri, flow: { kind: 'stream', connection: 77 } } }));
+  assert.deepEqual(
+    gw.seen('ended').map((e) => [e.session, e.status]),
+    [[4, 503]],
+  );
+});
+
+test('a caller that requires 100rel: RSeq, repeated until PRACK, one at a time, 2xx after it without a description (RFC 3262)', () => {
+  const { net, gw, raw } = stage();
+  const call = { callId: 'c1', from: 'f1' };
+  net.send(raw, gw, request('INVITE', { ...call, headers: ['Require: 100rel'], body: 'offer' }));
+  net.run(10);
+  gw.command({ kind: 'provisional', session: 1, status: 183, body: sdp('answer') });
+  gw.command({ kind: 'provisional', session: 1, status: 180 });
+  gw.command({ kind: 'accept', session: 1, body: sdp('answer') });
+  net.run(1600);
+  const statuses = (): number[] => raw.received.map((r) => status(r.text));
+  assert.deepEqual(statuses(), [100, 183, 183, 183], 'at 0, 0.5 and 1.5 s');
+  const early = raw.received.at(-1)!.text;
+  assert.equal(header(early, 'Require'), '100rel');
+  const prack = (text: string, n: number, cseq: number, rseq = Number(header(text, 'RSeq'))): void =>
+    net.send(
+      raw,
+      gw,
+      request('PRACK', {
+        ...call,
+        to: toTag(text),
+        cseq: `${cseq} PRACK`,
+        headers: [`RAck: ${rseq} ${n} INVITE`],
+      }),
+    );
+  raw.received.length = 0;
+  prack(early, 1, 2, 77);
+  net.run(10);
+  assert.deepEqual(statuses(), [481], 'nothing of ours');
+  raw.received.length = 0;
+  prack(early, 1, 3);
+  net.run(10);
+  assert.deepEqual(statuses(), [200, 180]);
+  const ringing = raw.received.at(-1)!.text;
+  assert.equal(Number(header(ringing, 'RSeq')), Number(header(early, 'RSeq')) + 1);
+  raw.received.length = 0;
+  prack(ringing, 1, 4);
+  net.run(10);
+  assert.deepEqual(statuses(), [200, 200]);
+  assert.ok(!raw.received.at(-1)!.text.includes('answer'), 'the answer was given');
+  net.send(raw, gw, request('ACK', { ...call, to: toTag(early), cseq: '1 ACK' }));
+  net.run(10);
+  gw.command({ kind: 'end', session: 1 });
+  net.run();
+  assert.deepEqual(gw.endpoint.sizes, IDLE);
+});
+
+test('no PRACK for 64*T1: the INVITE is refused with 504 (RFC 3262 3)', () => {
+  const { net, gw, raw } = stage();
+  net.send(raw, gw, request('INVITE', { headers: ['Require: 100rel'], body: 'offer' }));
+  net.run(10);
+  gw.command({ kind: 'provisional', session: 1, status: 180 });
+  net.run();
+  const last = raw.received.filter((r) => status(r.text) >= 200);
+  assert.equal(status(last[0]!.text), 504);
+  assert.equal(gw.seen('ended').length, 1);
+  assert.deepEqual(gw.endpoint.sizes, IDLE);
+});

@@ -1,5 +1,12 @@
 /** Answers to the initial INVITE (RFC 3261 13.3.1): provisional, 2xx with its repetition, failure. */
-import { ALLOW, buildResponse, dialogHeaders, SUPPORTED, wholeSeconds } from '../build.ts';
+import {
+  ALLOW,
+  buildResponse,
+  dialogHeaders,
+  provisionalHeaders,
+  SUPPORTED,
+  wholeSeconds,
+} from '../build.ts';
 import type { SipCommand } from '../contract.ts';
 import { formatNameAddress } from '../header/name-address.ts';
 import { formatQ850 } from '../header/reason.ts';
@@ -10,6 +17,7 @@ import type { ServerTransaction } from '../transaction/server.ts';
 import { T1, T2, TRANSACTION_LIFE } from '../transaction/timing.ts';
 import { sipUri } from '../uri.ts';
 import { sendBye, stopWaitingForAck } from './bye.ts';
+import { receivePrack, requiresReliable, sendReliable } from './prack.ts';
 import { q850Field, type Session } from './session.ts';
 import { agreeTimer } from './timer.ts';
 
@@ -24,9 +32,16 @@ export function sendProvisional(stack: Stack, session: Session, command: Provisi
   const { incoming: transaction, dialog } = session;
   const { status, body } = command;
   if (transaction === undefined || dialog === undefined || status <= 100 || status > 199) return;
+  session.lastBody = body ?? session.lastBody;
+  if (requiresReliable(transaction.request)) {
+    return sendReliable(stack, session, command, () => {
+      stack.core.count('prack-missing');
+      reject(session, { status: 504 }); // RFC 3262 3: 5xx
+    });
+  }
   const message = buildResponse(transaction.request, status, transaction.source.hop, {
     toTag: dialog.localTag,
-    headers: [...dialogHeaders(transaction.request, transaction.source.hop, dialog), ['Allow', ALLOW]],
+    headers: provisionalHeaders(transaction.request, transaction.source.hop, dialog),
     body,
   });
   transaction.respond(status, message);
@@ -41,12 +56,19 @@ export function sendProvisional(stack: Stack, session: Session, command: Provisi
 export function accept(stack: Stack, session: Session, command: Accept): void {
   const { incoming: transaction, dialog } = session;
   if (transaction === undefined || dialog === undefined) return;
-  const { body, connected } = command;
+  const { reliable } = session;
+  if (reliable?.open === true && reliable.described) {
+    reliable.accept = command;
+    return;
+  }
+  reliable?.alarm.set(undefined);
+  const body = reliable?.described === true ? undefined : command.body;
+  const { connected } = command;
   session.incoming = undefined;
   session.state = 'confirmed';
   session.expect(undefined);
   session.retry.set(undefined);
-  session.lastBody = body;
+  session.lastBody = body ?? session.lastBody;
   const identity: HeaderPair[] = [];
   if (connected !== undefined) {
     const uri = sipUri(connected.user, transaction.source.hop.listener.advertise.ip);
@@ -136,4 +158,11 @@ export function reject(session: Session, command: Omit<Reject, 'kind' | 'session
     }),
   );
   session.end({ by: 'local', status, ...q850Field(command.q850) });
+}
+
+/** PRACK: what waited for it goes on. */
+export function continueAfterPrack(stack: Stack, session: Session, transaction: ServerTransaction): void {
+  const { next, accept: waiting } = receivePrack(session, transaction);
+  if (next !== undefined) sendProvisional(stack, session, next);
+  else if (waiting !== undefined) accept(stack, session, waiting);
 }

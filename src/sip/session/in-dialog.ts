@@ -5,11 +5,13 @@ import type { Dialog } from '../dialog.ts';
 import type { SipRequest } from '../message.ts';
 import type { Stack } from '../stack.ts';
 import type { ServerTransaction } from '../transaction/server.ts';
+import { continueAfterPrack } from './accept.ts';
 import { receiveAck } from './ack.ts';
 import { receiveBye, stopWaitingForAck } from './bye.ts';
 import { receiveInfo } from './info.ts';
-import { receiveModify, refuse } from './modify.ts';
+import { receiveModify } from './modify.ts';
 import { receiveRefer } from './refer.ts';
+import { refuse } from './refuse.ts';
 import { sendLater } from './reinvite.ts';
 import type { Session } from './session.ts';
 
@@ -61,6 +63,8 @@ export function receiveInDialog(
       return receiveModify(stack, session, dialog, transaction);
     case 'BYE':
       return receiveBye(session, dialog, transaction);
+    case 'PRACK':
+      return continueAfterPrack(stack, session, transaction);
     case 'INFO':
       return receiveInfo(stack, session, transaction);
     case 'REFER':
@@ -72,6 +76,6 @@ export function receiveInDialog(
         ['Supported', SUPPORTED],
       ]);
     default:
-      return refuse(transaction, 481); // NOTIFY, PRACK: nothing we subscribed to or sent reliably
+      return refuse(transaction, 481); // NOTIFY: we subscribed to nothing
   }
 }

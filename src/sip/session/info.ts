@@ -8,7 +8,7 @@ import type { SipRequest } from '../message.ts';
 import type { Stack } from '../stack.ts';
 import type { ServerTransaction } from '../transaction/server.ts';
 import { sendInDialog } from './in-dialog-request.ts';
-import { refuse } from './modify.ts';
+import { refuse } from './refuse.ts';
 import type { Session } from './session.ts';
 
 /** Milliseconds. */

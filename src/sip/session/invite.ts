@@ -1,5 +1,5 @@
 /** The caller's side of a new session (RFC 3261 13.2): INVITE, provisional and final responses, forks. */
-import { ALLOW, buildRequest, contactFor, tagged } from '../build.ts';
+import { ALLOW, buildRequest, contactFor, OFFERED, tagged } from '../build.ts';
 import type { SipCommand, SipPeer, SipTarget } from '../contract.ts';
 import type { Core, Source } from '../core.ts';
 import { type Caller, type Dialog, dialogOfResponse } from '../dialog.ts';
@@ -158,7 +158,7 @@ function send(
             headers: [
               ['Contact', contactFor(attempt.hop.listener)],
               ['Allow', ALLOW],
-              ['Supported', 'timer'],
+              ['Supported', OFFERED],
               ...identity,
               ...attempt.authorization,
             ],

@@ -4,26 +4,17 @@ import { sessionDescription } from '../body.ts';
 import { ALLOW, buildResponse, dialogHeaders, READABLE, SUPPORTED, wholeSeconds } from '../build.ts';
 import type { SipBody, SipCommand } from '../contract.ts';
 import { contactOf, type Dialog } from '../dialog.ts';
-import type { HeaderPair } from '../serialize.ts';
 import type { Stack } from '../stack.ts';
 import type { ServerTransaction } from '../transaction/server.ts';
 import { repeatUntilAck } from './accept.ts';
 import { acknowledged } from './ack.ts';
+import { refuse } from './refuse.ts';
 import { yieldToFarEnd } from './reinvite.ts';
 import type { Session } from './session.ts';
 import { agreeTimer, MIN_SE, tooSmall } from './timer.ts';
 
 /** The user answers within this time, else 500. Milliseconds. */
 const MODIFY_LIMIT = 20_000;
-
-export function refuse(
-  transaction: ServerTransaction,
-  status: number,
-  headers: readonly HeaderPair[] = [],
-): void {
-  const { request, source } = transaction;
-  transaction.respond(status, buildResponse(request, status, source.hop, { headers }));
-}
 
 export function receiveModify(
   stack: Stack,

@@ -8,7 +8,7 @@ import { reasonPhrase } from '../reason-phrases.ts';
 import type { Stack } from '../stack.ts';
 import type { ServerTransaction } from '../transaction/server.ts';
 import { sendInDialog } from './in-dialog-request.ts';
-import { refuse } from './modify.ts';
+import { refuse } from './refuse.ts';
 import type { Session } from './session.ts';
 
 /** How long a reference may take; told in Subscription-State. Seconds. */

@@ -1,4 +1,4 @@
-import { ALLOW, contactFor, SUPPORTED } from '../build.ts';
+import { ALLOW, contactFor, OFFERED } from '../build.ts';
 import type { Stack } from '../stack.ts';
 import { sendInDialog } from './in-dialog-request.ts';
 import { sendReinvite } from './reinvite.ts';
@@ -15,7 +15,7 @@ export function refreshSession(stack: Stack, session: Session): void {
     headers: (attempt) => [
       ['Contact', contactFor(attempt.hop.listener)],
       ['Allow', ALLOW],
-      ['Supported', SUPPORTED],
+      ['Supported', OFFERED],
       ...timerHeaders(session),
     ],
     response: (response) => {

@@ -1,5 +1,5 @@
 /** Our re-INVITE (RFC 3261 14.1). */
-import { ALLOW, contactFor, SUPPORTED } from '../build.ts';
+import { ALLOW, contactFor, OFFERED } from '../build.ts';
 import type { SipBody } from '../contract.ts';
 import { contactOf } from '../dialog.ts';
 import type { SipResponse } from '../message.ts';
@@ -79,7 +79,7 @@ function send(stack: Stack, session: Session, modify: OutgoingModify): void {
     headers: (attempt) => [
       ['Contact', contactFor(attempt.hop.listener)],
       ['Allow', ALLOW],
-      ['Supported', SUPPORTED],
+      ['Supported', OFFERED],
       ...timerHeaders(session),
     ],
     body: modify.body,

@@ -1,7 +1,7 @@
 /** One INVITE session: what its operations (one file each, beside this one) share, and how it ends. */
 import type { Millis } from '../../machine/machine.ts';
 import type { Alarm } from '../alarm.ts';
-import type { SessionRef, SipBody, SipEvent, SipPeer } from '../contract.ts';
+import type { SessionRef, SipBody, SipCommand, SipEvent, SipPeer } from '../contract.ts';
 import { type Caller, type Dialog, keyOf } from '../dialog.ts';
 import type { ClientRequest } from '../request.ts';
 import type { HeaderPair } from '../serialize.ts';
@@ -19,6 +19,23 @@ export interface Unacknowledged {
   readonly giveUpAt: Millis;
   readonly alarm: Alarm;
   interval: Millis;
+}
+
+/** UAS: provisional responses that the caller wants acknowledged (RFC 3262). */
+export interface Reliable {
+  /** CSeq of the INVITE. */
+  readonly invite: number;
+  /** RSeq of the last one. */
+  sequence: number;
+  /** It has no PRACK yet. */
+  open: boolean;
+  /** One of them had the answer to the INVITE's offer. */
+  described: boolean;
+  readonly waiting: Extract<SipCommand, { kind: 'provisional' }>[];
+  /** The 2xx may not go before the description is acknowledged (RFC 3262 3). */
+  accept: Extract<SipCommand, { kind: 'accept' }> | undefined;
+  readonly alarm: Alarm;
+  repeat: () => void;
 }
 
 /** A dialog of a forked INVITE. `branch` counts from 1. */
@@ -62,6 +79,7 @@ export class Session {
   invite: OutgoingInvite | undefined;
   /** UAS: the initial INVITE while it has no final answer. */
   incoming: ServerTransaction | undefined;
+  reliable: Reliable | undefined;
   unacknowledged: Unacknowledged | undefined;
   /** UAS: BYE is due once the ACK is here (RFC 3261 15); holds its Q.850 cause. */
   byeAfterAck: { readonly q850: number | undefined } | undefined;
@@ -134,6 +152,7 @@ export class Session {
     this.expect(undefined);
     this.retry.set(undefined);
     this.timer.set(undefined);
+    this.reliable?.alarm.set(undefined);
     this.modifyLater = undefined;
     this.refer = undefined;
     this.#stack.core.event({ kind: 'ended', session: this.ref, ...how });
