@@ -146,7 +146,8 @@ function connect(leg: SipLeg, command: Extract<LegCommand, { kind: 'connect' }>)
     kind: 'accept',
     session: leg.session,
     ...sdp(body),
-    ...(command.connected === undefined || command.connected.privacy !== 'allowed'
+    // RFC 3325 6: not to a peer outside the circle of trust.
+    ...(!leg.trusted || command.connected === undefined || command.connected.privacy !== 'allowed'
       ? {}
       : {
           connected: {
