@@ -95,6 +95,8 @@ export interface PeerConfig {
   readonly credentials?: { readonly username: string; readonly password: string; readonly realm?: string };
   /** `digest`: INVITE and REGISTER of this source are challenged, accounts decide. */
   readonly authenticate: 'none' | 'digest';
+  /** Algorithms of the challenges, in order of preference (RFC 8760 2.4); default both, SHA-256 first. */
+  readonly challenges?: readonly ('SHA-256' | 'MD5')[];
   /** Asserted identity (P-Asserted-Identity) is believed from and sent to this peer. */
   readonly trusted: boolean;
   readonly probeSeconds: number; // 0: none; default 30

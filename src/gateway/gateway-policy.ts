@@ -110,7 +110,10 @@ export class GatewayPolicy {
   ): { readonly realm: string; readonly algorithms: readonly ('MD5' | 'SHA-256')[] } | undefined {
     const config = this.#config.peers.find((p) => p.name === peer);
     if (config?.authenticate !== 'digest') return undefined;
-    return { realm: this.#config.sip.domain ?? this.#config.name, algorithms: ['SHA-256', 'MD5'] };
+    return {
+      realm: this.#config.sip.domain ?? this.#config.name,
+      algorithms: config.challenges ?? ['SHA-256', 'MD5'],
+    };
   }
 
   mediaAddress(ip: string, peer: string, signallingSource: string | undefined): boolean {

@@ -210,6 +210,14 @@ const peer = z
       .describe(
         'digest: INVITE and REGISTER of this peer are challenged; accounts of the relay gateway decide.',
       ),
+    challenges: z
+      .array(z.enum(['SHA-256', 'MD5']))
+      .min(1)
+      .max(2)
+      .exactOptional()
+      .describe(
+        'Algorithms offered in challenges, in order. Default: SHA-256, then MD5 (RFC 8760). `[MD5]` for old phones that give up where SHA-256 is offered.',
+      ),
     trusted: z
       .boolean()
       .default(false)
