@@ -55,6 +55,7 @@ export class SipEndpoint implements Machine<SipInput, SipOutput> {
       table: new TransactionTable(this.#core, this.#transport),
       resolver: new Resolver(this.#core),
       sessions: new Map(),
+      live: 0,
       dialogs: new Map(),
       calling: new Map(),
       refusesTcp: new Map(),

@@ -14,6 +14,8 @@ export interface Stack {
   readonly table: TransactionTable;
   readonly resolver: Resolver;
   readonly sessions: Map<SessionRef, Session>;
+  /** Sessions that have not ended; those in `sessions` beyond these only settle their debts. */
+  live: number;
   /** Every early and confirmed dialog by its key (dialog.ts). */
   readonly dialogs: Map<string, { readonly dialog: Dialog; readonly session: Session }>;
   /** Our INVITEs without a final answer, by Call-ID and From tag: to see them come back (loops). */

@@ -61,13 +61,8 @@ export function startInvite(stack: Stack, command: InviteCommand): void {
   send(stack, session, command, caller, to, privateHeaders(command, host));
 }
 
-/** Sessions of ours and theirs that still live count against the limit; those that only settle debts do not. */
 export function hasRoom(stack: Stack): boolean {
-  const { limits } = stack.core.options;
-  if (stack.sessions.size < limits.sessions) return stack.table.room;
-  let live = 0;
-  for (const session of stack.sessions.values()) if (session.state !== 'ended') live++;
-  return live < limits.sessions && stack.table.room;
+  return stack.live < stack.core.options.limits.sessions && stack.table.room;
 }
 
 /** What the user may choose as Call-ID (25.1, a subset); anything else is replaced. */

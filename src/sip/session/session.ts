@@ -119,6 +119,7 @@ export class Session {
     this.retry = stack.core.alarm(() => this.onRetry?.());
     this.timer = stack.core.alarm(() => this.onTimer?.());
     stack.sessions.set(ref, this);
+    stack.live++;
   }
 
   /** Sets the one deadline of the session's state. */
@@ -149,6 +150,7 @@ export class Session {
   end(how: Omit<Extract<SipEvent, { kind: 'ended' }>, 'kind' | 'session'>): void {
     if (this.state === 'ended') return;
     this.state = 'ended';
+    this.#stack.live--;
     this.expect(undefined);
     this.retry.set(undefined);
     this.timer.set(undefined);
