@@ -210,17 +210,30 @@ for (const role of ['termination', 'relay'] as const satisfies readonly Role[]) 
 
 labTest(
   holder,
-  'restart of both by SIGTERM while a call is up: it ends cleanly on both sides',
+  'SIGTERM drains: the call goes on, new ones are refused; a second SIGTERM ends it cleanly on both sides',
   async (lab) => {
     const phone = await connected(lab);
     await sleep(500);
-    const codes = await pair.stop();
-    assert.deepEqual(codes, { termination: 0, relay: 0 });
+    const roles = ['termination', 'relay'] as const;
+    for (const role of roles) pair.process(role).kill('SIGTERM');
+    await sleep(1500);
+    assert.equal((await pair.calls('termination')).length, 1);
+    const caller = lab.sipp({
+      place: 'internet',
+      scenario: 'uac-refused',
+      ip: host.caller.v4,
+      port: 5070,
+      to: hostPort(host.gw2.v4, 5060),
+      number: `${inward.pbx4}600`,
+      values: { CODE: '503' },
+    });
+    const refused = await caller.result();
+    assert.ok(refused.ok, refused.why);
+    assert.deepEqual(await pair.stop(), { termination: 0, relay: 0 });
     await until('the PBX without channels', 5000, () => pbx.channels() === 0);
-    assert.match(phone.process.output, /terminated|closed/i);
+    await phone.heard(/terminated|closed/i, 2000);
     await phone.stop();
-    pair.launch('termination');
-    pair.launch('relay');
+    for (const role of roles) pair.launch(role);
     await pair.ready();
     await works(lab);
   },

@@ -256,6 +256,7 @@ function terminationConfig(config: Record<string, unknown>, options: PairOptions
         name: 'users',
         sources: [`${host.digest.v4}/32`],
         authenticate: 'digest',
+        challenges: ['MD5'], // libre 1.x and SIPp give up where SHA-256 is offered
         mediaNetworks: INTERNET,
         symmetric: 'latch',
       },
@@ -292,7 +293,7 @@ function relayConfig(config: Record<string, unknown>, options: PairOptions): Rec
       peer('pbx4', host.pbx.v4, { ...inside, transport: 'udp' }),
       peer('pbx4-tcp', host.pbx.v4, { ...inside, transport: 'tcp' }),
       peer('pbx6', host.pbx.v6, { ...inside, transport: 'udp' }),
-      peer('callee', host.intranetCallee.v4, { ...inside, transport: 'udp' }),
+      peer('callee', host.intranetCallee.v4, { ...inside, trusted: false, transport: 'udp' }),
       { name: 'callers', sources: [`${host.intranetCaller.v4}/32`], mediaNetworks: INTRANET },
     ],
     accounts: [account],

@@ -30,14 +30,7 @@ import { host, type LinkName } from './topology.ts';
 const outside = canaries('o');
 const inside = canaries('i');
 /** The PBX's own: host name, product, SDP. */
-const PBX_NAMES = [
-  'Asterisk',
-  'cnrypbxagent',
-  'cnrypbxowner',
-  'cnrypbxsession',
-  'cnrypbxhost',
-  'cnrypbxuser',
-];
+const PBX_NAMES = ['Asterisk', 'cnrypbxagent', 'cnrypbxowner', 'cnrypbxsession', 'cnrypbxhost'];
 const INTRANET_HOSTS = [
   'gw1',
   'pbx',
@@ -66,7 +59,6 @@ const holder = useLab('proofs', async (lab) => {
     sdpOwner: 'cnrypbxowner',
     sdpSession: 'cnrypbxsession-Asterisk',
     hostname: 'cnrypbxhost.intranet.example',
-    fromUser: 'cnrypbxuser',
   });
   captures = await Capture.all(lab.place('captures'));
   pair = await Pair.start(lab);
