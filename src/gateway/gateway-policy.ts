@@ -146,6 +146,11 @@ export class GatewayPolicy {
     });
   }
 
+  /** Places taken. */
+  get admitted(): number {
+    return this.#admission.calls;
+  }
+
   admit(request: AdmissionRequest, now: Millis): Result<AdmissionTicket, Refusal> {
     return this.#admission.admit(request, now);
   }

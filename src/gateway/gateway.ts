@@ -46,7 +46,8 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
         authenticate: (peer) => this.#gw.policy.challenge(peer),
       },
       limits: {
-        transactions: 4 * config.limits.maxCalls + 1000,
+        // Two per call and leg live on for 32 s after it (RFC 3261 17): the call rate counts as well as the calls.
+        transactions: 4 * config.limits.maxCalls + 70 * config.limits.maxCallsPerSecond + 20_000,
         sessions: config.limits.maxCalls + 100,
         connections: 2000,
         connectionsPerSource: config.limits.connectionsPerSource,
@@ -64,11 +65,20 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
   /** What tests count after everything is over: each must be zero (links and bindings aside). */
   get sizes(): Readonly<Record<string, number>> {
     const gw = this.#gw;
+    const links = [...gw.links.values()];
+    const sum = (of: (link: SiteLink) => number): number => links.reduce((n, link) => n + of(link), 0);
     return {
       calls: gw.calls.size,
       ...gw.sip.sizes,
       ports: gw.media.sizes.ports,
       mediaCalls: gw.media.sizes.calls,
+      mediaStreams: gw.media.sizes.streams,
+      admitted: gw.policy.admitted,
+      streamBases: sum((link) => link.bases.live),
+      exchanges: sum((link) => link.openExchanges),
+      unacknowledged: sum((link) => link.tunnel.waiting),
+      dirty: gw.dirty.size,
+      tracePending: gw.trace.pending,
     };
   }
 

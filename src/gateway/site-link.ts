@@ -90,6 +90,10 @@ export class SiteLink {
     return decodeMeta(payload, this.minor);
   }
 
+  get openExchanges(): number {
+    return this.#pending.size;
+  }
+
   /** Number of a new exchange with the far gateway, or undefined where too many are open. */
   open(pending: PendingExchange, now: Millis): number | undefined {
     if (this.#pending.size >= EXCHANGES) return undefined;

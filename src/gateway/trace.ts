@@ -66,6 +66,11 @@ export class TraceBook {
     this.#pending.set(session, [entry]);
   }
 
+  /** Sessions whose lines wait for their call. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
   forgetPending(session: SessionRef): void {
     this.#pending.delete(session);
   }
