@@ -1,7 +1,7 @@
 import type { GatewayConfig, LimitsConfig, PeerConfig } from '../../src/gateway/config.ts';
 import type { RouteRule } from '../../src/policy/dial-rules.ts';
 
-const limits: LimitsConfig = {
+export const LIMITS: LimitsConfig = {
   maxCalls: 500,
   maxCallsPerSecond: 1000,
   maxCallsPerSecondPerSource: 1000,
@@ -62,7 +62,7 @@ export function terminationConfig(): GatewayConfig {
     peers: [peer('internet', '203.0.113.5', { sources: ['203.0.113.0/24'] })],
     accounts: [],
     routes: [route('in', 'peers', '*', 'tunnel:site-a'), route('out', 'tunnel', '*', 'peer:internet')],
-    limits,
+    limits: LIMITS,
     emergency: ['112'],
     mediaNetworks: [],
     operator: { socket: '' },

@@ -1,7 +1,7 @@
 /** A SIP phone or PBX in memory: our endpoint under a script. Its SDP is built and read by hand. */
 
 import type { Address } from '../../src/machine/address.ts';
-import type { SipCommand, SipEvent, SipOutput } from '../../src/sip/contract.ts';
+import type { SipBody, SipCommand, SipEvent, SipOutput } from '../../src/sip/contract.ts';
 import { SipEndpoint } from '../../src/sip/endpoint.ts';
 import type { SipRequest } from '../../src/sip/message.ts';
 import { SeededRandom, simCrypto } from './random.ts';
@@ -11,6 +11,9 @@ export interface SimPeerOptions {
   readonly address: Address;
   readonly gateway: Address;
   readonly seed: number;
+  readonly mediaPort: number;
+  /** Default '0 8 101'. */
+  readonly formats?: string;
   /** Decides what an incoming call does. Default: ring 100 ms, answer. */
   readonly answer?: (call: SimCall, request: SipRequest) => void;
   readonly credentials?: { readonly username: string; readonly password: string };
@@ -31,7 +34,43 @@ export interface SimCall {
   modifiesSeen: number;
   digits: string;
   lateOffer: boolean;
-  direction_: string;
+  /** 183 heard or 180: the statuses seen. */
+  provisionals: number[];
+  /** Payload types offered by us, in order of preference. */
+  formats: string;
+  /** Direction of our descriptions. */
+  media: string;
+  /** Whether the far end's last description was an offer. */
+  remoteOffer: boolean;
+}
+
+export interface HeardMedia {
+  readonly ip: string;
+  readonly port: number;
+  readonly types: readonly string[];
+  /** Payload type of telephone events. */
+  readonly events: string | undefined;
+  readonly direction: string;
+}
+
+/** The first stream of a description, read by hand. */
+export function describe(sdp: string): HeardMedia {
+  const audio = /^m=audio (\d+) \S+ ([\d ]+)\r?$/m.exec(sdp);
+  const direction = /^a=(sendrecv|sendonly|recvonly|inactive)\r?$/m.exec(sdp)?.[1] ?? 'sendrecv';
+  return {
+    ip: /^c=IN IP[46] (\S+)\r?$/m.exec(sdp)?.[1] ?? '',
+    port: Number(audio?.[1] ?? 0),
+    types: (audio?.[2] ?? '').trim().split(' '),
+    events: /^a=rtpmap:(\d+) telephone-event/m.exec(sdp)?.[1],
+    direction,
+  };
+}
+
+/** RFC 3264 6.1: what we send is what they receive and want. */
+function answerTo(offered: string, own: string): string {
+  const send = ['sendrecv', 'recvonly'].includes(offered) && ['sendrecv', 'sendonly'].includes(own);
+  const receive = ['sendrecv', 'sendonly'].includes(offered) && ['sendrecv', 'recvonly'].includes(own);
+  return send ? (receive ? 'sendrecv' : 'sendonly') : receive ? 'recvonly' : 'inactive';
 }
 
 export class SimPeer {
@@ -95,17 +134,21 @@ export class SimPeer {
     }
   }
 
-  call(number: string, options: { lateOffer?: boolean; from?: string; direction?: string } = {}): SimCall {
+  call(
+    number: string,
+    options: { lateOffer?: boolean; from?: string; formats?: string; hops?: number } = {},
+  ): SimCall {
     const session = this.#nextSession;
     this.#nextSession += 2;
     const call = this.#enter(session, number, 'out');
     call.lateOffer = options.lateOffer ?? false;
+    call.formats = options.formats ?? call.formats;
     this.command({
       kind: 'invite',
       session,
       peer: 'gateway',
       parties: { from: { user: options.from ?? this.options.name, anonymous: false }, to: { user: number } },
-      hops: 70,
+      hops: options.hops ?? 70,
       priority: false,
       ...(call.lateOffer ? {} : { body: this.sdp(call) }),
     });
@@ -124,12 +167,8 @@ export class SimPeer {
 
   early(call: SimCall): void {
     if (call.state === 'ended' || call.state === 'connected') return;
-    this.command({
-      kind: 'provisional',
-      session: call.session,
-      status: 183,
-      ...(call.lateOffer ? {} : { body: this.sdp(call) }),
-    });
+    const body = call.lateOffer ? {} : { body: this.sdp(call) };
+    this.command({ kind: 'provisional', session: call.session, status: 183, ...body });
   }
 
   accept(call: SimCall): void {
@@ -138,26 +177,54 @@ export class SimPeer {
     this.command({ kind: 'accept', session: call.session, body: this.sdp(call) });
   }
 
-  reinvite(call: SimCall, direction: string): void {
+  reject(call: SimCall, status: number, more: { q850?: number; retryAfterSeconds?: number } = {}): void {
+    if (call.state === 'ended') return;
+    this.command({ kind: 'reject', session: call.session, status, ...more });
+  }
+
+  /** `direction` undefined: without a description, the far end shall offer. */
+  reinvite(call: SimCall, direction: string | undefined, formats = call.formats): void {
     if (call.state !== 'connected') return;
-    call.direction_ = direction;
     this.#sdpVersion++;
+    call.remoteOffer = false;
+    if (direction === undefined) {
+      this.command({ kind: 'reinvite', session: call.session });
+      return;
+    }
+    call.media = direction;
+    call.formats = formats;
     this.command({ kind: 'reinvite', session: call.session, body: this.sdp(call) });
   }
 
-  sdp(call: SimCall, formats = '0 8 101'): { contentType: string; bytes: Uint8Array } {
-    const family = this.options.address.ip.includes(':') ? 'IP6' : 'IP4';
+  digit(call: SimCall, digit: string): void {
+    this.command({ kind: 'info-dtmf', session: call.session, digit, durationMs: 160 });
+  }
+
+  mediaPort(call: SimCall): number {
+    return this.options.mediaPort + 2 * call.session;
+  }
+
+  /** Offer, or answer to what the far end has offered. */
+  sdp(call: SimCall): { contentType: string; bytes: Uint8Array } {
+    const { ip } = this.options.address;
+    const family = ip.includes(':') ? 'IP6' : 'IP4';
+    const heard = call.remoteOffer ? describe(call.remoteSdp) : undefined;
+    const own = call.formats.split(' ');
+    const events = heard === undefined ? '101' : heard.events;
+    const voice = own.filter((type) => type !== '101' && (heard === undefined || heard.types.includes(type)));
+    const types = [...(heard === undefined ? voice : voice.slice(0, 1))];
+    if (events !== undefined && own.includes('101')) types.push(events);
     const text = [
       'v=0',
-      `o=${this.options.name} ${call.session + 1000} ${this.#sdpVersion} IN ${family} ${this.options.address.ip}`,
-      's=sim',
-      `c=IN ${family} ${this.options.address.ip}`,
+      `o=user-${this.options.name} ${this.options.mediaPort}77${call.session} ${this.#sdpVersion} IN ${family} ${ip}`,
+      `s=session-${this.options.name}`,
+      `c=IN ${family} ${ip}`,
       't=0 0',
-      `m=audio ${20_000 + 2 * call.session} RTP/AVP ${formats}`,
-      'a=rtpmap:101 telephone-event/8000',
-      'a=fmtp:101 0-15',
+      `m=audio ${this.mediaPort(call)} RTP/AVP ${types.join(' ')}`,
+      ...(types.includes('18') ? ['a=rtpmap:18 G729/8000'] : []),
+      ...(events === undefined ? [] : [`a=rtpmap:${events} telephone-event/8000`, `a=fmtp:${events} 0-15`]),
       'a=ptime:20',
-      `a=${call.direction_}`,
+      `a=${heard === undefined ? call.media : answerTo(heard.direction, call.media)}`,
       '',
     ].join('\r\n');
     return { contentType: 'application/sdp', bytes: Buffer.from(text) };
@@ -178,18 +245,27 @@ export class SimPeer {
       modifiesSeen: 0,
       digits: '',
       lateOffer: false,
-      direction_: 'sendrecv',
+      provisionals: [],
+      formats: this.options.formats ?? '0 8 101',
+      media: 'sendrecv',
+      remoteOffer: false,
     };
     this.calls.push(call);
     this.#bySession.set(session, call);
     return call;
   }
 
+  #hear(call: SimCall, body: SipBody | undefined, offered: boolean): void {
+    if (body === undefined) return;
+    call.remoteSdp = Buffer.from(body.bytes).toString();
+    call.remoteOffer = offered;
+  }
+
   #event(event: SipEvent): void {
     if (event.kind === 'incoming') {
       const call = this.#enter(event.session, event.request.uri.user, 'in');
       call.lateOffer = event.body === undefined;
-      if (event.body !== undefined) call.remoteSdp = Buffer.from(event.body.bytes).toString();
+      this.#hear(call, event.body, true);
       if (this.options.answer !== undefined) {
         this.options.answer(call, event.request);
         return;
@@ -201,11 +277,12 @@ export class SimPeer {
     if (!('session' in event)) return;
     const call = this.#bySession.get(event.session);
     if (call === undefined) return;
-    const body = 'body' in event && event.body !== undefined ? event.body : undefined;
-    if (body !== undefined) call.remoteSdp = Buffer.from(body.bytes).toString();
+    const offered = event.kind === 'modify' || ('needsAck' in event && event.needsAck);
+    if ('body' in event) this.#hear(call, event.body, offered);
     switch (event.kind) {
       case 'provisional':
         call.state = 'ringing';
+        call.provisionals.push(event.status);
         break;
       case 'answered':
         call.state = 'connected';
@@ -214,6 +291,7 @@ export class SimPeer {
         break;
       case 'modify':
         call.modifiesSeen++;
+        if (event.body === undefined) call.remoteOffer = false;
         if (this.acceptModify)
           this.command({ kind: 'modify-accept', session: call.session, body: this.sdp(call) });
         else this.command({ kind: 'modify-refuse', session: call.session, status: 488 });

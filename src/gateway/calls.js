@@ -1,0 +1,319 @@
+/** The life of a call at a gateway: begun from its leg or from the tunnel, moved between the two, ended, recorded. */
+import { HalfCall } from '../call/half-call.js';
+import { SdpNegotiation } from '../interworking/sdp-negotiation.js';
+import { SipLeg } from '../interworking/sip-leg.js';
+import { isIpv6 } from '../machine/address.js';
+import { fail, ok } from '../machine/machine.js';
+import { describeMeta } from '../meta/text.js';
+import { recordOf } from './records.js';
+import { traceEntry } from './trace.js';
+export function newLeg(gw, options) {
+    const { peer, role } = options;
+    const side = role === 'caller' ? 'originator' : 'terminator';
+    const negotiation = new SdpNegotiation({
+        side,
+        ports: gw.media.ports(options.call, familyOf(options.source ?? peer.host)),
+        sessionId: gw.providers.random.uint32() & 0x7fff_ffff,
+        codecs: gw.config.media.codecs,
+        acceptMediaAddress: (ip) => gw.policy.mediaAddress(ip, peer.name, options.source),
+    });
+    return new SipLeg({
+        session: options.session,
+        role,
+        negotiation,
+        trusted: peer.trusted,
+        ...(options.target === undefined ? {} : { target: options.target }),
+    });
+}
+/** Address family to offer media in: that of the signalling, where it is known. */
+function familyOf(host) {
+    if (isIpv6(host))
+        return 6;
+    return /^[0-9.]+$/.test(host) ? 4 : undefined;
+}
+/** A call from this gateway's own side, towards the tunnel. */
+export function beginFromLeg(gw, begin) {
+    const { setup } = begin;
+    const identity = gw.policy.caller(setup.caller, setup.peer, begin.account);
+    if (!identity.ok)
+        return identity;
+    const emergency = gw.policy.emergency(setup.callee);
+    const decision = gw.policy.route(`peer:${setup.peer}`, setup.callee, identity.value);
+    if (decision.kind === 'refuse')
+        return fail(decision.refusal);
+    if (decision.kind !== 'tunnel')
+        return fail({ cause: 3, reason: 'route-not-over-tunnel' });
+    const link = decision.site === undefined ? [...gw.links.values()][0] : gw.links.get(decision.site);
+    if (link === undefined)
+        return fail({ cause: 3, reason: 'unknown-site' });
+    if (!link.usable)
+        return fail({ cause: 41, reason: link.draining ? 'peer-draining' : 'tunnel-down', retryAfterSeconds: 5 });
+    const admitted = gw.policy.admit({ peer: setup.peer, source: begin.source, site: link.site, emergency }, gw.now);
+    if (!admitted.ok)
+        return admitted;
+    const call = enter(gw, {
+        id: begin.call,
+        side: 'originator',
+        link,
+        adapter: begin.leg,
+        peer: setup.peer,
+        caller: decision.caller,
+        callee: decision.callee,
+        route: decision.route,
+        priority: emergency ? 'emergency' : 'normal',
+        admission: admitted.value,
+    });
+    if (!call.ok) {
+        gw.policy.leave(admitted.value);
+        return call;
+    }
+    call.value.half.leg({ ...setup, caller: decision.caller, callee: decision.callee, priority: call.value.priority }, gw.now);
+    gw.dirty.add(call.value);
+    return call;
+}
+/** A call from the far gateway, towards this gateway's own side. GW1 judges again, by its own rules. */
+export function beginFromTunnel(gw, link, setup) {
+    if (gw.calls.byCall(setup.call) !== undefined)
+        return fail({ cause: 101, reason: 'call-id-in-use' });
+    if (gw.draining)
+        return fail({ cause: 41, reason: 'draining', retryAfterSeconds: 30 });
+    // A class asserted by the termination gateway never preempts; one from the intranet is believed by it.
+    const emergency = gw.config.role === 'relay' ? gw.policy.emergency(setup.callee) : setup.priority === 'emergency';
+    const decision = gw.policy.route(`tunnel:${link.site}`, setup.callee, setup.caller);
+    if (decision.kind === 'refuse')
+        return fail(decision.refusal);
+    if (decision.kind === 'tunnel')
+        return fail({ cause: 3, reason: 'route-back-to-tunnel' });
+    const target = targetOf(gw, decision);
+    if (!target.ok)
+        return target;
+    const admitted = gw.policy.admit({ site: link.site, peer: target.value.peer.name, emergency }, gw.now);
+    if (!admitted.ok)
+        return admitted;
+    const session = gw.newSession();
+    const leg = newLeg(gw, {
+        call: setup.call,
+        session,
+        role: 'callee',
+        peer: target.value.peer,
+        ...(target.value.target === undefined ? {} : { target: target.value.target }),
+    });
+    const call = enter(gw, {
+        id: setup.call,
+        side: 'terminator',
+        link,
+        adapter: leg,
+        peer: target.value.peer.name,
+        caller: decision.caller,
+        callee: decision.callee,
+        route: decision.route,
+        priority: emergency ? 'emergency' : 'normal',
+        admission: admitted.value,
+        streamBase: setup.streamBase,
+        shard: setup.shard,
+    });
+    if (!call.ok) {
+        gw.policy.leave(admitted.value);
+        gw.media.release(setup.call, gw.now);
+        return call;
+    }
+    gw.trace.add(setup.call, traceEntry(gw.providers.wall(), 'tunnel', 'in', describeMeta(setup)));
+    call.value.half.tunnel({ ...setup, caller: decision.caller, callee: decision.callee, priority: call.value.priority }, gw.now);
+    gw.dirty.add(call.value);
+    return call;
+}
+function targetOf(gw, decision) {
+    if (decision.kind === 'peer') {
+        const peer = gw.peer(decision.peer);
+        if (peer === undefined)
+            return fail({ cause: 3, reason: 'unknown-peer' });
+        if (gw.peersDown.has(peer.name))
+            return fail({ cause: 27, reason: 'peer-down' });
+        return ok({ peer });
+    }
+    const binding = gw.registrar.lookup(decision.callee.number, gw.now).at(-1);
+    const peer = binding === undefined ? undefined : gw.peer(binding.peer);
+    if (binding === undefined || peer === undefined)
+        return fail({ cause: 20, reason: 'not-registered' });
+    return ok({ peer, target: { uri: binding.uri, flow: binding.flow } });
+}
+function enter(gw, options) {
+    const { id, link, adapter, side } = options;
+    const shard = options.shard ?? leastLoaded(gw, link.shards);
+    if (shard >= link.shards)
+        return fail({ cause: 95, reason: 'shard' });
+    const base = options.streamBase ?? link.bases.allocate(gw.now);
+    if (options.streamBase !== undefined && !link.bases.accept(base, gw.now)) {
+        return fail({ cause: 95, reason: 'stream-base' });
+    }
+    const peer = gw.peer(options.peer);
+    gw.media.begin({
+        call: id,
+        session: link.sessionId,
+        shard,
+        streamBase: base,
+        priority: options.priority,
+        source: peer.symmetric ?? gw.config.media.symmetric,
+    });
+    const half = new HalfCall({
+        call: id,
+        side,
+        gateway: gatewayName(gw),
+        peer: options.peer,
+        shard,
+        streamBase: base,
+        timers: {
+            ringMs: gw.config.limits.maxRingSeconds * 1000,
+            maxCallMs: gw.config.limits.maxCallSeconds * 1000,
+        },
+    });
+    const { peer: peerName, caller, callee, route, priority, admission } = options;
+    const call = {
+        half,
+        leg: adapter.session,
+        peer: peerName,
+        site: link.site,
+        adapter,
+        streamBase: base,
+        shard,
+        caller,
+        callee,
+        route,
+        priority,
+        admission,
+        overAt: undefined,
+        mediaOver: false,
+        connected: false,
+    };
+    const added = gw.calls.add(call);
+    if (added !== 'added') {
+        link.bases.free(base, gw.now);
+        return fail(added === 'full'
+            ? { cause: 42, reason: 'table-full', retryAfterSeconds: 10 }
+            : { cause: 101, reason: 'call-id-in-use' });
+    }
+    gw.trace.open(id, options.peer, link.site);
+    gw.trace.claim(id, adapter.session);
+    return ok(call);
+}
+export function gatewayName(gw) {
+    return gw.config.role === 'relay' ? 'relay-gateway' : 'termination-gateway';
+}
+function leastLoaded(gw, shards) {
+    const load = new Array(shards).fill(0);
+    if (shards === 1)
+        return 0;
+    for (const call of gw.calls.values())
+        if (call.shard < shards)
+            load[call.shard] = load[call.shard] + 1;
+    return load.indexOf(Math.min(...load));
+}
+/** Moves what leg and half-call have to say, until both are silent. */
+export function drainCall(gw, call) {
+    for (;;) {
+        const fromLeg = call.adapter.poll();
+        if (fromLeg !== undefined) {
+            fromAdapter(gw, call, fromLeg);
+            continue;
+        }
+        const output = call.half.poll();
+        if (output === undefined)
+            break;
+        fromHalf(gw, call, output);
+    }
+    if (call.overAt === undefined)
+        gw.media.update(call.half.call, call.adapter.streams(), gw.now);
+    gw.timers.set(`call:${call.half.call}`, call.overAt === undefined ? call.half.deadline() : call.overAt + MEDIA_WAIT_MS);
+}
+function fromAdapter(gw, call, output) {
+    switch (output.kind) {
+        case 'event':
+            call.half.leg(output.event, gw.now);
+            break;
+        case 'sip':
+            gw.sip.handle({ kind: 'command', command: output.command }, gw.now);
+            break;
+        case 'digit':
+            gw.media.digit(call.half.call, output.stream, output.digit, output.durationMs);
+            break;
+        case 'count':
+            gw.count('sipRefused', output.reason);
+            break;
+    }
+}
+function fromHalf(gw, call, output) {
+    switch (output.kind) {
+        case 'leg':
+            call.adapter.command(withRoute(call, output.command));
+            // Ports and payload types are settled before the far end can have read our message.
+            if (call.overAt === undefined)
+                gw.media.update(call.half.call, call.adapter.streams(), gw.now);
+            break;
+        case 'tunnel':
+            gw.trace.add(call.half.call, traceEntry(gw.providers.wall(), 'tunnel', 'out', describeMeta(output.message)));
+            gw.links.get(call.site)?.send(output.message, gw.now);
+            break;
+        case 'state':
+            if (output.state === 'connected' && !call.connected) {
+                call.connected = true;
+                gw.count('calls', 'connected');
+                gw.media.connected(call.half.call, gw.now);
+            }
+            break;
+        case 'transfer':
+            // The Meta protocol carries transfers; no leg of this gateway carries one out yet (Q.850 79: not implemented).
+            call.half.transferResult('failure', 79);
+            break;
+        case 'refused-message':
+            gw.count(output.from === 'tunnel' ? 'metaRefused' : 'sipRefused', output.reason);
+            gw.log('debug', 'message out of state', {
+                call: call.half.call,
+                from: output.from,
+                what: output.what,
+                state: output.state,
+                reason: output.reason,
+            });
+            break;
+        case 'ended':
+            endCall(gw, call, output.cause);
+            break;
+    }
+}
+/** Routing chose where the leg goes; the half-call does not know it. */
+function withRoute(call, command) {
+    if (command.kind !== 'setup')
+        return command;
+    return { ...command, peer: call.peer, caller: call.caller, callee: call.callee };
+}
+function endCall(gw, call, cause) {
+    if (call.overAt !== undefined)
+        return;
+    call.overAt = gw.now;
+    if (!call.connected)
+        gw.count('calls', 'failed');
+    gw.count('releases', String(cause));
+    gw.policy.leave(call.admission);
+    gw.media.release(call.half.call, gw.now);
+    gw.links.get(call.site)?.bases.free(call.streamBase, gw.now);
+}
+/** Longest wait for the plane's last counters. */
+const MEDIA_WAIT_MS = 3000;
+/** Writes the record once everything about the call is known (or has had its time), and forgets the call. */
+export function finishCall(gw, call) {
+    if (call.overAt === undefined || gw.calls.byCall(call.half.call) !== call)
+        return;
+    if (!call.mediaOver && gw.now < call.overAt + MEDIA_WAIT_MS)
+        return;
+    gw.emit({ kind: 'cdr', record: recordOf(gw, call) });
+    gw.media.forget(call.half.call);
+    gw.trace.end(call.half.call);
+    gw.calls.remove(call.half.call);
+    gw.timers.set(`call:${call.half.call}`, undefined);
+    gw.dirty.delete(call);
+}
+/** Releases a call from here: operator, lost tunnel, media failure. */
+export function releaseCall(gw, call, cause, origin) {
+    call.half.release(cause, origin === 'tunnel' ? 'tunnel' : gatewayName(gw), gw.now);
+    gw.dirty.add(call);
+}
+//# sourceMappingURL=calls.js.map

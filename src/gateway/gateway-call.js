@@ -1,0 +1,2 @@
+export {};
+//# sourceMappingURL=gateway-call.js.map

@@ -1,0 +1,371 @@
+import { MediaControl } from '../media/media-control.js';
+import { SipEndpoint } from '../sip/endpoint.js';
+import { drainCall, finishCall, releaseCall } from './calls.js';
+import { GatewayPolicy } from './gateway-policy.js';
+import { sipEvent } from './sip-side.js';
+import { SiteLink } from './site-link.js';
+import { GatewayState } from './state.js';
+import { traceEntry } from './trace.js';
+import { linkTimeout, tunnelEvent } from './tunnel-side.js';
+import { operatorReply } from './views.js';
+/** Most inputs handled between two drains of everything: a guard against an endless exchange, which would be a bug. */
+const SETTLE_ROUNDS = 10_000;
+export class Gateway {
+    #gw;
+    #bootId;
+    #drainUntil;
+    constructor(options) {
+        const { config, providers } = options;
+        this.#bootId = options.bootId;
+        const policy = new GatewayPolicy(config, 0);
+        const sip = new SipEndpoint({
+            random: providers.random,
+            crypto: providers.crypto,
+            decisions: {
+                identify: (source) => this.#gw.policy.identify(source, this.#gw.now),
+                authenticate: (peer) => this.#gw.policy.challenge(peer),
+            },
+            limits: {
+                transactions: 4 * config.limits.maxCalls + 1000,
+                sessions: config.limits.maxCalls + 100,
+                connections: 2000,
+                connectionsPerSource: config.limits.connectionsPerSource,
+            },
+        });
+        const media = new MediaControl({
+            random: providers.random,
+            pools: config.media.pools,
+            maxCalls: config.limits.maxCalls + 100,
+        });
+        this.#gw = new GatewayState({ config, policy, providers, sip, media });
+        for (const site of sitesOf(config))
+            this.#addLink(site);
+    }
+    /** What tests count after everything is over: each must be zero (links and bindings aside). */
+    get sizes() {
+        const gw = this.#gw;
+        const links = [...gw.links.values()];
+        const sum = (of) => links.reduce((n, link) => n + of(link), 0);
+        return {
+            calls: gw.calls.size,
+            ...gw.sip.sizes,
+            ports: gw.media.sizes.ports,
+            mediaCalls: gw.media.sizes.calls,
+            mediaStreams: gw.media.sizes.streams,
+            admitted: gw.policy.admitted,
+            streamBases: sum((link) => link.bases.live),
+            exchanges: sum((link) => link.openExchanges),
+            unacknowledged: sum((link) => link.tunnel.waiting),
+            dirty: gw.dirty.size,
+            tracePending: gw.trace.pending,
+        };
+    }
+    handle(input, now) {
+        const gw = this.#gw;
+        gw.now = Math.max(gw.now, now);
+        switch (input.kind) {
+            case 'timeout':
+                this.#timeout();
+                break;
+            case 'sip':
+                if (input.input.kind === 'stream-closed')
+                    gw.registrar.connectionClosed(input.input.connection);
+                gw.sip.handle(input.input, gw.now);
+                break;
+            case 'tunnel':
+                gw.links.get(input.site)?.input(input.input, gw.now);
+                break;
+            case 'plane':
+                this.#plane(input.shard, input.event);
+                break;
+            case 'operator':
+                gw.emit({ kind: 'operator-reply', request: input.request, ...operatorReply(gw, input.command) });
+                if (input.command.command === 'drain')
+                    this.#drain(gw.now + 24 * 3600_000);
+                break;
+            case 'configure':
+                this.#configure(input.config);
+                break;
+            case 'start':
+                this.#start();
+                break;
+            case 'drain':
+                this.#drain(gw.now + input.withinMs);
+                break;
+        }
+        this.#settle();
+    }
+    poll() {
+        return this.#gw.next();
+    }
+    deadline() {
+        return this.#gw.timers.next();
+    }
+    #addLink(site) {
+        const { config, providers } = this.#gw;
+        const relay = config.role === 'relay';
+        const options = {
+            role: relay ? 'dialer' : 'acceptor',
+            name: config.name,
+            peerName: site,
+            bootId: this.#bootId,
+            shards: config.media.workers,
+            heartbeatEveryMs: 1000,
+            deadAfterMs: 3000,
+            resumeWithinMs: 30_000,
+            backoff: { firstMs: 200, maxMs: 10_000 },
+            maxPayload: 8192,
+        };
+        this.#gw.links.set(site, new SiteLink(site, options, providers));
+    }
+    #start() {
+        const gw = this.#gw;
+        this.#configureSip();
+        // A session has nothing to say until it is asked for the first time: its deadline is `dial now`.
+        for (const link of gw.links.values())
+            link.input({ kind: 'timeout' }, gw.now);
+        gw.log('info', 'gateway started', { name: gw.config.name, role: gw.config.role });
+    }
+    #configureSip() {
+        const { config, sip, now } = this.#gw;
+        sip.handle({
+            kind: 'command',
+            command: {
+                kind: 'configure',
+                peers: config.peers.filter((p) => p.protocol === 'sip').map(sipPeer),
+                listeners: config.sip.listeners.map(sipListener),
+            },
+        }, now);
+    }
+    #configure(config) {
+        const gw = this.#gw;
+        gw.config = config;
+        gw.policy.configure(config, gw.now);
+        for (const site of sitesOf(config))
+            if (!gw.links.has(site))
+                this.#addLink(site);
+        // A site that is gone loses its session; its calls are released.
+        for (const [site, link] of gw.links) {
+            if (sitesOf(config).includes(site))
+                continue;
+            link.input({ kind: 'stop' }, gw.now);
+        }
+        this.#configureSip();
+        gw.log('info', 'configuration taken over', { name: config.name });
+    }
+    #drain(until) {
+        const gw = this.#gw;
+        this.#drainUntil = Math.min(until, this.#drainUntil ?? until);
+        if (!gw.draining) {
+            gw.draining = true;
+            gw.sip.handle({ kind: 'command', command: { kind: 'drain', retryAfterSeconds: 30 } }, gw.now);
+            for (const link of gw.links.values())
+                link.input({ kind: 'drain' }, gw.now);
+            gw.log('info', 'draining', { calls: gw.calls.size });
+        }
+        gw.timers.set('drain', this.#drainUntil);
+    }
+    #timeout() {
+        const gw = this.#gw;
+        for (let key = gw.timers.take(gw.now); key !== undefined; key = gw.timers.take(gw.now)) {
+            if (key === 'sip')
+                gw.sip.handle({ kind: 'timeout' }, gw.now);
+            else if (key === 'media')
+                gw.media.timeout(gw.now);
+            else if (key === 'registrar')
+                gw.registrar.expire(gw.now);
+            else if (key === 'drain')
+                for (const call of gw.calls.values())
+                    if (call.overAt === undefined)
+                        releaseCall(gw, call, 41, 'own');
+            if (key.startsWith('link:')) {
+                const link = gw.links.get(key.slice(5));
+                if (link !== undefined)
+                    linkTimeout(gw, link, gw.now);
+            }
+            else if (key.startsWith('call:')) {
+                const call = gw.calls.byCall(key.slice(5));
+                if (call === undefined)
+                    continue;
+                if (call.overAt === undefined)
+                    call.half.timeout(gw.now);
+                gw.dirty.add(call);
+            }
+        }
+    }
+    #plane(shard, event) {
+        const gw = this.#gw;
+        switch (event.kind) {
+            case 'ready':
+                gw.shards.set(shard, event.implementation);
+                gw.log('info', 'media worker ready', { shard, implementation: event.implementation });
+                break;
+            case 'shard-lost':
+                gw.log('error', 'media worker lost', { shard, reason: event.reason });
+                gw.count('tunnelEvents', 'shard-lost');
+                break;
+            case 'lane-up':
+            case 'lane-down': {
+                const link = [...gw.links.values()].find((l) => l.sessionId === event.session);
+                const key = `${shard}/${event.lane}`;
+                if (event.kind === 'lane-up')
+                    link?.lanes.add(key);
+                else
+                    link?.lanes.delete(key);
+                if (event.kind === 'lane-down')
+                    gw.log('warn', 'media lane down', { lane: event.lane, reason: event.reason });
+                break;
+            }
+            case 'lane-refused':
+                gw.count('laneRefused', event.reason);
+                gw.log('warn', 'media connection refused', { remote: event.remote, reason: event.reason });
+                break;
+            default:
+                break;
+        }
+        gw.media.event(event, gw.now);
+    }
+    /** Drains every machine until nothing moves, then sets the timers anew. */
+    #settle() {
+        const gw = this.#gw;
+        for (let round = 0;; round++) {
+            if (round > SETTLE_ROUNDS)
+                throw new Error('gateway does not settle');
+            let moved = this.#drainSip();
+            moved = this.#drainLinks() || moved;
+            moved = this.#drainMedia() || moved;
+            for (const call of gw.dirty) {
+                gw.dirty.delete(call);
+                drainCall(gw, call);
+                finishCall(gw, call);
+                moved = true;
+            }
+            if (!moved)
+                break;
+        }
+        gw.timers.set('sip', gw.sip.deadline());
+        gw.timers.set('media', gw.media.deadline());
+        gw.timers.set('registrar', gw.registrar.deadline());
+        for (const link of gw.links.values())
+            gw.timers.set(`link:${link.site}`, link.deadline());
+        if (this.#drainUntil !== undefined && gw.calls.size === 0 && !gw.stopped) {
+            gw.stopped = true;
+            for (const link of gw.links.values())
+                link.input({ kind: 'stop' }, gw.now);
+            this.#drainLinks();
+            gw.timers.set('drain', undefined);
+            gw.emit({ kind: 'stopped' });
+        }
+    }
+    #drainSip() {
+        const gw = this.#gw;
+        let moved = false;
+        for (let output = gw.sip.poll(); output !== undefined; output = gw.sip.poll()) {
+            moved = true;
+            this.#sipOutput(output);
+        }
+        return moved;
+    }
+    #sipOutput(output) {
+        const gw = this.#gw;
+        switch (output.kind) {
+            case 'event':
+                sipEvent(gw, output.event);
+                break;
+            case 'count':
+                gw.count('sipRefused', output.reason);
+                if (output.name !== undefined)
+                    gw.counters.addForeign(output.name);
+                if (output.remote !== undefined &&
+                    gw.policy.offence(output.reason, output.remote.ip, gw.now) === 'banned') {
+                    gw.count('sipRefused', 'source-banned');
+                    gw.log('warn', 'source banned', { source: output.remote.ip, reason: output.reason });
+                }
+                break;
+            case 'trace': {
+                gw.emit({ kind: 'sip-message', direction: output.direction, line: output.line });
+                if (output.session === undefined)
+                    break;
+                const entry = {
+                    ...traceEntry(gw.providers.wall(), 'leg', output.direction, output.line),
+                    remote: `${output.remote.ip} ${output.transport}`,
+                };
+                gw.trace.addOf(output.session, entry);
+                break;
+            }
+            default:
+                gw.emit({ kind: 'sip', output });
+        }
+    }
+    #drainLinks() {
+        const gw = this.#gw;
+        let moved = false;
+        for (const link of gw.links.values()) {
+            for (let output = link.poll(); output !== undefined; output = link.poll()) {
+                moved = true;
+                if (output.kind === 'event')
+                    tunnelEvent(gw, link, output.event);
+                else
+                    gw.emit({ kind: 'tunnel', site: link.site, output });
+            }
+        }
+        return moved;
+    }
+    #drainMedia() {
+        const gw = this.#gw;
+        let moved = false;
+        for (let output = gw.media.poll(); output !== undefined; output = gw.media.poll()) {
+            moved = true;
+            switch (output.kind) {
+                case 'command':
+                    gw.emit({ kind: 'plane', shard: output.shard, command: output.command });
+                    break;
+                case 'failed': {
+                    const call = gw.calls.byCall(output.call);
+                    gw.log('error', 'media failed', { call: output.call, reason: output.reason });
+                    if (call !== undefined && call.overAt === undefined)
+                        releaseCall(gw, call, 47, 'own');
+                    break;
+                }
+                case 'silent':
+                    gw.count('mediaRefused', 'silent');
+                    gw.log('warn', 'no media although some is expected', { call: output.call, stream: output.index });
+                    break;
+                case 'finished': {
+                    const call = gw.calls.byCall(output.call);
+                    if (call !== undefined) {
+                        call.mediaOver = true;
+                        gw.dirty.add(call);
+                    }
+                    break;
+                }
+            }
+        }
+        return moved;
+    }
+}
+function sitesOf(config) {
+    return config.role === 'relay' ? [config.tunnel.peerName ?? ''] : config.tunnel.sites.map((s) => s.name);
+}
+function sipPeer(peer) {
+    return {
+        name: peer.name,
+        host: peer.host,
+        probeEveryMs: peer.probeSeconds * 1000,
+        ...(peer.port === undefined ? {} : { port: peer.port }),
+        ...(peer.transport === undefined ? {} : { transport: peer.transport }),
+        ...(peer.listener === undefined ? {} : { listener: peer.listener }),
+        ...(peer.credentials === undefined ? {} : { credentials: peer.credentials }),
+        // A peer that stands for many sources has no address of its own to bind a dialog to.
+        boundToSource: peer.sources.some((s) => s.endsWith('/0')),
+    };
+}
+function sipListener(listener) {
+    return {
+        name: listener.name,
+        transport: listener.transport,
+        local: listener.address,
+        advertise: listener.advertise ?? listener.address,
+    };
+}
+//# sourceMappingURL=gateway.js.map

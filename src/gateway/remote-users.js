@@ -1,0 +1,137 @@
+/**
+ * Remote users: their registrations and their digest proofs. Account secrets live on the relay gateway: the termination
+ * gateway asks it over Meta, the relay gateway asks its own table.
+ */
+import { fail, ok } from '../machine/machine.js';
+import { verifyProof } from '../sip/digest.js';
+import { firstHeader, headerValues } from '../sip/header/access.js';
+import { parseNameAddressList } from '../sip/header/name-address.js';
+import { bindingKey, MAX_EXPIRES_SECONDS, MIN_EXPIRES_SECONDS } from './registrar.js';
+/** The relay gateway that knows this domain's accounts: the first site whose link is up. */
+function home(gw) {
+    return [...gw.links.values()].find((link) => link.usable);
+}
+export function authenticate(gw, event) {
+    if (gw.config.accounts.length > 0) {
+        answer(gw, event.exchange, checkProof(gw, event.proof));
+        return;
+    }
+    const link = home(gw);
+    const exchange = link?.open({ purpose: 'authenticate', sipExchange: event.exchange }, gw.now);
+    if (link === undefined || exchange === undefined) {
+        gw.count('registrations', 'no-home');
+        return; // the endpoint answers 503 at its deadline: refusing would send the user's phone into a password prompt
+    }
+    if (link.send({ kind: 'authenticate', exchange, proof: event.proof }, gw.now))
+        return;
+    link.settle(exchange); // strings that Meta does not carry are no account's
+    answer(gw, event.exchange, undefined);
+}
+/** Number of the account that the proof shows, checked against the local accounts (RFC 7616 3.4.1). */
+export function checkProof(gw, proof) {
+    const account = gw.config.accounts.find((a) => a.username === proof.username);
+    // The same work for existing and missing accounts: no oracle by time.
+    const password = account?.password ?? 'no such account';
+    const good = verifyProof(gw.providers.crypto, proof, { username: proof.username, password });
+    return good && account !== undefined ? account.number : undefined;
+}
+export function answer(gw, sipExchange, account) {
+    gw.count('registrations', account === undefined ? 'refused' : 'authenticated');
+    gw.sip.handle({
+        kind: 'command',
+        command: account === undefined
+            ? { kind: 'authenticated', exchange: sipExchange, outcome: 'refused' }
+            : { kind: 'authenticated', exchange: sipExchange, outcome: 'accepted', account },
+    }, gw.now);
+}
+/** An exchange with the relay gateway whose time is over: the endpoint's own deadline answers the user. */
+export function exchangeOverdue(gw, _pending) {
+    gw.count('registrations', 'no-answer');
+}
+/** REGISTER (RFC 3261 10.3) of an authenticated account. */
+export function register(gw, event) {
+    const respond = (status, headers = []) => gw.sip.handle({ kind: 'command', command: { kind: 'respond', transaction: event.transaction, status, headers } }, gw.now);
+    if (event.request.method !== 'REGISTER') {
+        respond(405, [
+            { name: 'Allow', value: 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY, REGISTER' },
+        ]);
+        return;
+    }
+    const account = event.account;
+    if (account === undefined) {
+        gw.count('registrations', 'not-permitted');
+        respond(403); // this peer is not asked for credentials: it has nothing to register here
+        return;
+    }
+    const contacts = readContacts(event);
+    if (!contacts.ok) {
+        respond(contacts.error);
+        return;
+    }
+    for (const contact of contacts.value) {
+        const status = bind(gw, account, contact, event);
+        if (status !== 200) {
+            respond(status, status === 423 ? [{ name: 'Min-Expires', value: String(MIN_EXPIRES_SECONDS) }] : []);
+            return;
+        }
+    }
+    gw.count('registrations', 'accepted');
+    const bindings = gw.registrar.lookup(account, gw.now);
+    respond(200, bindings.map((b) => ({
+        name: 'Contact',
+        value: `${contactText(b.uri)};expires=${Math.max(0, Math.round((b.expiresAt - gw.now) / 1000))}`,
+    })));
+}
+function contactText(uri) {
+    const user = uri.user.replace(/[^A-Za-z0-9_.!~*'+-]/g, '');
+    const host = uri.host.includes(':') ? `[${uri.host}]` : uri.host;
+    return `<sip:${user}@${host}${uri.port === undefined ? '' : `:${uri.port}`}>`;
+}
+/** RFC 3261 10.3 steps 5 and 6: `*` only alone and with Expires 0. */
+function readContacts(event) {
+    const values = headerValues(event.request, 'Contact');
+    const header = firstHeader(event.request, 'Expires');
+    const general = header === undefined ? MAX_EXPIRES_SECONDS : Number.parseInt(header, 10);
+    if (!Number.isFinite(general) || general < 0)
+        return fail(400);
+    if (values.length === 1 && values[0].trim() === '*')
+        return general === 0 ? ok([{ all: true }]) : fail(400);
+    const entries = [];
+    for (const value of values) {
+        const list = parseNameAddressList(value);
+        if (list === undefined || entries.length + list.length > 8)
+            return fail(400);
+        for (const address of list) {
+            const own = address.parameters.get('expires');
+            const expires = own === undefined ? general : Number.parseInt(own, 10);
+            if (!Number.isFinite(expires) || expires < 0 || address.uri.scheme === 'tel')
+                return fail(400);
+            entries.push({ all: false, address, expires: Math.min(expires, MAX_EXPIRES_SECONDS) });
+        }
+    }
+    return ok(entries);
+}
+function bind(gw, account, contact, event) {
+    if (contact.all) {
+        gw.registrar.unbind(account, '*');
+        return 200;
+    }
+    const key = bindingKey(contact.address.uri);
+    if (contact.expires === 0) {
+        gw.registrar.unbind(account, key);
+        return 200;
+    }
+    if (contact.expires < MIN_EXPIRES_SECONDS)
+        return 423;
+    const outcome = gw.registrar.bind(account, {
+        uri: contact.address.uri,
+        flow: event.flow,
+        peer: event.peer,
+        callId: event.request.callId,
+        cseq: event.request.cseq.number,
+        expiresAt: gw.now + contact.expires * 1000,
+    }, key);
+    gw.count('registrations', outcome);
+    return outcome === 'bound' ? 200 : outcome === 'stale' ? 400 : 503;
+}
+//# sourceMappingURL=remote-users.js.map

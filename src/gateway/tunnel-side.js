@@ -1,0 +1,263 @@
+/** What the far gateways tell: links coming and going, Meta messages, fences. Nothing in here is believed unexamined. */
+import { answerUnknownCall } from '../call/call-table.js';
+import { compareFence } from '../call/fence.js';
+import { decodeFence, encodeFence } from '../meta/fence.js';
+import { describeMeta } from '../meta/text.js';
+import { beginFromTunnel, gatewayName, releaseCall } from './calls.js';
+import { answer, checkProof } from './remote-users.js';
+import { traceEntry } from './trace.js';
+export function tunnelEvent(gw, link, event) {
+    switch (event.kind) {
+        case 'session':
+            newSession(gw, link, event);
+            break;
+        case 'up':
+            link.state = 'up';
+            gw.emit({ kind: 'link', site: link.site, up: true });
+            gw.count('tunnelEvents', event.resumed ? 'resumed' : 'up');
+            gw.log('info', 'tunnel is up', { site: link.site, resumed: event.resumed });
+            for (const call of callsOf(gw, link)) {
+                call.half.tunnelUp(gw.now);
+                gw.dirty.add(call);
+            }
+            break;
+        case 'down':
+            link.state = 'down';
+            gw.emit({ kind: 'link', site: link.site, up: false });
+            gw.count('tunnelEvents', 'down');
+            gw.log('warn', 'tunnel is down', { site: link.site, reason: event.reason });
+            for (const call of callsOf(gw, link)) {
+                call.half.tunnelDown(gw.now);
+                gw.dirty.add(call);
+            }
+            break;
+        case 'lost':
+            link.state = 'down';
+            gw.count('tunnelEvents', 'lost');
+            gw.log(link.draining || gw.draining ? 'info' : 'error', 'tunnel session lost', {
+                site: link.site,
+                reason: event.reason,
+            });
+            endSession(gw, link);
+            break;
+        case 'payload':
+            payload(gw, link, event.payload);
+            break;
+        case 'fence-wanted':
+            fenceWanted(gw, link);
+            break;
+        case 'fence':
+            fence(gw, link, event.body);
+            break;
+        case 'undelivered':
+            gw.count('metaRefused', `undelivered-${event.reason}`);
+            break;
+        case 'peer-draining':
+            link.draining = true;
+            gw.log('info', 'far gateway drains', { site: link.site });
+            break;
+        case 'alarm':
+            gw.count('tunnelEvents', 'alarm');
+            gw.log('error', 'tunnel alarm', { site: link.site, reason: event.reason });
+            break;
+        case 'round-trip':
+            link.roundTripMs = event.ms;
+            gw.emit({ kind: 'round-trip', site: link.site, ms: event.ms });
+            break;
+    }
+}
+function callsOf(gw, link) {
+    return [...gw.calls.ofSite(link.site)].filter((call) => call.overAt === undefined);
+}
+function newSession(gw, link, event) {
+    endSession(gw, link);
+    link.begin(event);
+    const { tunnel } = gw.config;
+    const site = tunnel.sites.find((s) => s.name === link.site);
+    for (let shard = 0; shard < link.shards; shard++) {
+        const command = {
+            kind: 'session',
+            session: link.sessionId,
+            key: link.laneKey,
+            peerName: link.site,
+            limits: {
+                maxLanes: 64,
+                maxStreams: (gw.config.role === 'relay'
+                    ? gw.config.limits.maxCalls
+                    : (site?.maxCalls ?? gw.config.limits.maxCalls)) * 8,
+                maxBytesPerSecond: gw.config.role === 'relay'
+                    ? gw.config.limits.maxMediaBytesPerSecond
+                    : (site?.maxMediaBytesPerSecond ?? 0x7fff_ffff),
+            },
+            ...(gw.config.role === 'relay'
+                ? { dial: { remote: tunnel.media, serverName: link.site, lanes: tunnel.lanes, shard } }
+                : {}),
+        };
+        gw.emit({ kind: 'plane', shard, command });
+    }
+    gw.log('info', 'tunnel session begins', { site: link.site, session: link.sessionId, shards: link.shards });
+}
+/** Everything of the link's session is over: its calls at both legs, its lanes. */
+function endSession(gw, link) {
+    if (link.sessionId === '')
+        return;
+    for (const call of callsOf(gw, link))
+        releaseCall(gw, call, 41, 'tunnel');
+    for (let shard = 0; shard < link.shards; shard++) {
+        gw.emit({ kind: 'plane', shard, command: { kind: 'session-end', session: link.sessionId } });
+    }
+    link.sessionId = '';
+    link.lanes.clear();
+}
+function payload(gw, link, bytes) {
+    if (!gw.policy.metaMessage(link.site, gw.now)) {
+        gw.count('metaRefused', 'rate');
+        return;
+    }
+    const decoded = link.decode(bytes);
+    if (!decoded.ok) {
+        gw.count('metaRefused', decoded.error.reason);
+        gw.log('warn', 'meta message refused', {
+            site: link.site,
+            reason: decoded.error.reason,
+            field: decoded.error.field,
+            offset: decoded.error.offset,
+        });
+        return;
+    }
+    const message = decoded.value;
+    if ('call' in message)
+        callMessage(gw, link, message);
+    else
+        otherMessage(gw, link, message);
+}
+function callMessage(gw, link, message) {
+    const call = gw.calls.byCall(message.call);
+    // A call belongs to the site it was made with: one site cannot touch the calls of another.
+    if (call !== undefined && call.site !== link.site) {
+        gw.count('metaRefused', 'call-of-another-site');
+        return;
+    }
+    if (message.kind === 'setup') {
+        const begun = beginFromTunnel(gw, link, message);
+        if (begun.ok)
+            return;
+        gw.count('callsRefused', begun.error.reason);
+        gw.count('calls', 'refused');
+        gw.log('info', 'call refused', { site: link.site, call: message.call, reason: begun.error.reason });
+        if (begun.error.reason === 'call-id-in-use')
+            return; // a release would end the call that has the id
+        const { cause, retryAfterSeconds } = begun.error;
+        link.send({
+            kind: 'release',
+            call: message.call,
+            cause,
+            origin: gatewayName(gw),
+            ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+        }, gw.now);
+        return;
+    }
+    if (call === undefined || call.overAt !== undefined) {
+        unknownCall(gw, link, message);
+        return;
+    }
+    gw.trace.add(message.call, traceEntry(gw.providers.wall(), 'tunnel', 'in', describeMeta(message)));
+    call.half.tunnel(message, gw.now);
+    gw.dirty.add(call);
+}
+/** Releases cross, so a message for a call that is over here is normal; what must be answered is. */
+function unknownCall(gw, link, message) {
+    const reply = answerUnknownCall(message, gatewayName(gw));
+    if (reply === undefined)
+        return;
+    gw.count('metaRefused', 'unknown-call');
+    link.send(reply, gw.now);
+}
+function otherMessage(gw, link, message) {
+    switch (message.kind) {
+        case 'authenticate': {
+            const account = gw.config.role === 'relay' ? checkProof(gw, message.proof) : undefined;
+            const known = gw.config.accounts.length > 0;
+            link.send(account === undefined
+                ? {
+                    kind: 'authenticate-result',
+                    exchange: message.exchange,
+                    outcome: known ? 'refused' : 'unknown',
+                }
+                : { kind: 'authenticate-result', exchange: message.exchange, outcome: 'accepted', account }, gw.now);
+            break;
+        }
+        case 'authenticate-result': {
+            const pending = link.settle(message.exchange);
+            if (pending === undefined) {
+                gw.count('metaRefused', 'unknown-exchange');
+                return;
+            }
+            answer(gw, pending.sipExchange, message.outcome === 'accepted' ? message.account : undefined);
+            break;
+        }
+        case 'register':
+            // Registrations end at the termination gateway for now; a PBX is told nothing.
+            link.send({
+                kind: 'register-result',
+                exchange: message.exchange,
+                outcome: 'refused',
+                expiresSeconds: 0,
+                cause: 79,
+            }, gw.now);
+            break;
+        default:
+            gw.count('metaRefused', 'not-expected');
+    }
+}
+function fenceList(gw, link) {
+    return callsOf(gw, link).map(({ half }) => ({
+        call: half.call,
+        side: half.side,
+        state: half.metaState,
+        mediaGeneration: half.mediaGeneration,
+    }));
+}
+function fenceWanted(gw, link) {
+    const list = fenceList(gw, link);
+    link.fenceListed = new Set(list.map((c) => c.call));
+    link.input({ kind: 'fence', body: encodeFence(list) }, gw.now);
+}
+/** After a cut: what only this side knows is released, what is seen differently is asked about. */
+function fence(gw, link, body) {
+    const remote = decodeFence(body);
+    if (!remote.ok) {
+        gw.count('metaRefused', 'fence');
+        return;
+    }
+    // Calls begun since our last list are not compared: the far end cannot know them yet.
+    const local = fenceList(gw, link).filter((c) => link.fenceListed.has(c.call));
+    const { release, enquire } = compareFence(local, remote.value);
+    for (const id of release) {
+        const call = gw.calls.byCall(id);
+        if (call !== undefined)
+            releaseCall(gw, call, 41, 'tunnel');
+    }
+    for (const id of enquire) {
+        const call = gw.calls.byCall(id);
+        if (call === undefined)
+            continue;
+        call.half.enquire(gw.now);
+        gw.dirty.add(call);
+    }
+    if (release.length + enquire.length > 0) {
+        gw.log('warn', 'calls differ after a cut', {
+            site: link.site,
+            released: release.length,
+            asked: enquire.length,
+        });
+    }
+}
+export function linkTimeout(gw, link, now) {
+    link.input({ kind: 'timeout' }, now);
+    for (const pending of link.overdue(now)) {
+        gw.count('registrations', 'no-answer');
+        void pending;
+    }
+}
+//# sourceMappingURL=tunnel-side.js.map

@@ -1,0 +1,103 @@
+/** What the operator's commands show. Numbers are shortened unless the operator's own command asks: it is a local socket, 0600. */
+import { numberOf, userOf } from '../interworking/sip-parties.js';
+export function operatorReply(gw, command) {
+    switch (command.command) {
+        case 'status':
+            return { value: statusView(gw) };
+        case 'calls':
+            return { value: [...gw.calls.values()].map((call) => callView(gw, call)) };
+        case 'trace':
+            return traceView(gw, command.call);
+        case 'route-test':
+            return {
+                value: gw.policy.explain(command.from ?? 'peers', {
+                    ...numberOf(command.number),
+                    privacy: 'allowed',
+                    verified: false,
+                }),
+            };
+        case 'drain':
+            return { value: { draining: true, calls: gw.calls.size } };
+    }
+}
+function statusView(gw) {
+    return {
+        name: gw.config.name,
+        role: gw.config.role,
+        draining: gw.draining,
+        calls: gw.calls.size,
+        tunnels: [...gw.links.values()].map((link) => ({
+            site: link.site,
+            state: link.state,
+            lanes: link.lanes.size,
+            roundTripMs: link.roundTripMs,
+            session: link.sessionId,
+        })),
+        peers: gw.config.peers.map((peer) => ({
+            name: peer.name,
+            state: gw.peersDown.has(peer.name) ? 'down' : gw.peersUp.has(peer.name) ? 'up' : 'unprobed',
+        })),
+        shards: [...gw.shards].map(([shard, implementation]) => ({ shard, implementation })),
+        registrations: gw.registrar.size,
+        counters: gw.counters.view(),
+        foreignNames: gw.counters.foreign(),
+    };
+}
+function callView(gw, call) {
+    const { half } = call;
+    const { setupAt, connectAt } = half.facts;
+    const streams = call.adapter.streams().filter((s) => s.active);
+    return {
+        call: half.call,
+        state: half.state,
+        side: half.side,
+        peer: call.peer,
+        site: call.site,
+        caller: userOf(call.caller),
+        callee: userOf(call.callee),
+        startedAt: isoTime(gw.providers.wall() - (gw.now - (setupAt ?? gw.now))),
+        connectedSeconds: connectAt === undefined ? 0 : Math.floor((gw.now - connectAt) / 1000),
+        codecs: [...new Set(streams.flatMap((s) => s.formats.map((f) => f.format.name)))],
+        streams: gw.media.counters(half.call),
+    };
+}
+function traceView(gw, wanted) {
+    const found = gw.trace.find(wanted);
+    if (found === 'unknown') {
+        return {
+            value: undefined,
+            error: `no call "${wanted}" here: "voip-sgw calls" lists the live ones; ended calls stay for the next 200`,
+        };
+    }
+    if (found === 'ambiguous')
+        return { value: undefined, error: `"${wanted}" begins more than one call id: give more of it` };
+    return {
+        value: {
+            call: found.call,
+            gateway: gw.config.name,
+            role: gw.config.role,
+            peer: found.trace.peer,
+            site: found.trace.site,
+            entries: found.trace.entries,
+        },
+    };
+}
+/** UTC, RFC 3339; the pure folders have no Date. */
+export function isoTime(wall) {
+    const days = Math.floor(wall / 86_400_000);
+    const ms = wall - days * 86_400_000;
+    // Civil from days (proleptic Gregorian), era of 400 years.
+    const z = days + 719_468;
+    const era = Math.floor(z / 146_097);
+    const doe = z - era * 146_097;
+    const yoe = Math.floor((doe - Math.floor(doe / 1460) + Math.floor(doe / 36_524) - Math.floor(doe / 146_096)) / 365);
+    const doy = doe - (365 * yoe + Math.floor(yoe / 4) - Math.floor(yoe / 100));
+    const mp = Math.floor((5 * doy + 2) / 153);
+    const day = doy - Math.floor((153 * mp + 2) / 5) + 1;
+    const month = mp < 10 ? mp + 3 : mp - 9;
+    const year = yoe + era * 400 + (month <= 2 ? 1 : 0);
+    const two = (n) => String(n).padStart(2, '0');
+    const time = Math.floor(ms / 1000);
+    return `${year}-${two(month)}-${two(day)}T${two(Math.floor(time / 3600))}:${two(Math.floor(time / 60) % 60)}:${two(time % 60)}.${String(ms % 1000).padStart(3, '0')}Z`;
+}
+//# sourceMappingURL=views.js.map
