@@ -1,2 +1,0 @@
-export {};
-//# sourceMappingURL=gateway-call.js.map
