@@ -12,7 +12,12 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import type { PlaneEvent, StreamLegConfig } from '../src/media/plane-contract.ts';
+import {
+  type PlaneEvent,
+  REFUSALS,
+  type StreamCounters,
+  type StreamLegConfig,
+} from '../src/media/plane-contract.ts';
 import { PlaneSupervisor } from '../src/plane/supervisor.ts';
 import { createAuthority, issueCertificate } from '../src/store/pki.ts';
 import { PHONE_A, PHONE_B, phonePorts, type Relay, type Route } from './media-route.ts';
@@ -168,6 +173,7 @@ class Pair {
   #server: Server | undefined;
   #opened = 0;
   #lanes = 0;
+  readonly #refused = new Map<string, number>();
 
   async start(calls: number): Promise<Relay> {
     const implementation = args.implementation as 'auto' | 'koffi' | 'dgram';
@@ -180,6 +186,7 @@ class Pair {
       if (event.kind === 'opened') this.#opened++;
       if (event.kind === 'lane-up') this.#lanes++;
       if (event.kind === 'ready') say(`  worker: ${event.implementation}`);
+      if (event.kind === 'closed') this.#count(event.counters);
       if (event.kind === 'open-failed') throw new Error(event.reason);
     };
     this.#gw1.onEvent = (_shard, event) => note(event);
@@ -199,6 +206,19 @@ class Pair {
   async stop(): Promise<void> {
     await Promise.all([this.#gw1.stop(), this.#gw2.stop()]);
     this.#server?.close();
+    say(`  refused: ${JSON.stringify(Object.fromEntries(this.#refused))}`);
+  }
+
+  /** Why packets were lost, where they were: the pair knows. */
+  #count(counters: StreamCounters): void {
+    const add = (name: string, by: number): void => {
+      if (by > 0) this.#refused.set(name, (this.#refused.get(name) ?? 0) + by);
+    };
+    counters.refused.forEach((by, i) => {
+      add(REFUSALS[i] ?? '?', by);
+    });
+    add('lost before the gateway', counters.lostIn);
+    add('lost in the tunnel', counters.framesLost);
   }
 
   async #connect(port: number, lanes: number): Promise<void> {

@@ -16,6 +16,9 @@ import { loadKoffiUdp } from './udp-koffi.ts';
 import type { ToMain, ToWorker, WorkerStart } from './worker-messages.ts';
 
 const POLL_MS = 1;
+/** Few streams: a poll costs more than its packets, and 1 ms more of delay is not heard. */
+const FEW_LEGS = 200;
+const POLL_FEW_MS = 2;
 /** Where nothing has to be polled, digits and reports still need a clock. */
 const SLOW_TICK_MS = 10;
 const KEEP_MS = 250;
@@ -41,6 +44,7 @@ class Worker {
   #now = machineNow();
   #events: PlaneEvent[] = [];
   #poller: NodeJS.Timeout | undefined;
+  #period = 0;
   #flushPlanned = false;
 
   constructor(start: WorkerStart) {
@@ -125,16 +129,21 @@ class Worker {
     return this.#now;
   }
 
-  /** One poll per millisecond, only while streams are open: an idle worker costs nothing. */
+  /** One poll per millisecond or two, only while streams are open: an idle worker costs nothing. */
   #pace(): void {
-    const busy = this.#engine.openLegs > 0;
-    if (busy && this.#poller === undefined) {
-      const period = this.#udp.polled ? POLL_MS : SLOW_TICK_MS;
-      this.#poller = setInterval(() => this.#poll(), period);
-    } else if (!busy && this.#poller !== undefined) {
-      clearInterval(this.#poller);
-      this.#poller = undefined;
-    }
+    const legs = this.#engine.openLegs;
+    const period = legs === 0 ? 0 : this.#pollPeriod(legs);
+    if (period === this.#period) return;
+    this.#period = period;
+    clearInterval(this.#poller);
+    this.#poller = period === 0 ? undefined : setInterval(() => this.#poll(), period);
+  }
+
+  #pollPeriod(legs: number): number {
+    if (!this.#udp.polled) return SLOW_TICK_MS;
+    // Not back and forth around the limit.
+    const few = this.#period === POLL_MS ? FEW_LEGS / 2 : FEW_LEGS;
+    return legs < few ? POLL_FEW_MS : POLL_MS;
   }
 
   #poll(): void {

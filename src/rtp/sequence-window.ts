@@ -63,6 +63,9 @@ export class SequenceWindow {
   commit(sequence: number): void {
     if (!this.#started) {
       this.restart(sequence);
+      // The first to arrive need not be the first that was sent.
+      this.#seen.fill(0);
+      this.#seen[sequence & 127] = 1;
       return;
     }
     const step = distance16(sequence, this.#highest);
@@ -71,6 +74,9 @@ export class SequenceWindow {
       else for (let i = 1; i < step; i++) this.#seen[(this.#highest + i) & 127] = 0;
       if (sequence < this.#highest) this.#cycles += 0x1_0000;
       this.#highest = sequence;
+    } else {
+      const beforeBase = this.#base - this.#cycles - this.#highest - step;
+      if (beforeBase > 0) this.#base -= beforeBase;
     }
     this.#seen[sequence & 127] = 1;
     this.#received++;

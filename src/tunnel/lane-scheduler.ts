@@ -51,7 +51,7 @@ export class FewestOutstanding implements LanePolicy {
 
 interface Waiting {
   readonly frame: MediaFrame;
-  readonly payload: Uint8Array;
+  payload: Uint8Array;
   since: Millis;
 }
 
@@ -66,7 +66,7 @@ export class FrameBacklog {
   readonly #normal: Ring;
 
   /** `capacity` frames of each class. */
-  constructor(deadlineMs = 200, capacity = 256) {
+  constructor(deadlineMs = 200, capacity = 2048) {
     this.#deadlineMs = deadlineMs;
     this.#emergency = new Ring(Math.ceil(capacity / 4));
     this.#normal = new Ring(capacity);
@@ -136,9 +136,10 @@ class Ring {
     // Slots are made when first needed: a session that never waits costs nothing.
     let slot = this.#slots[at];
     if (slot === undefined) {
-      slot = { frame: mediaFrame(), payload: new Uint8Array(MAX_PAYLOAD), since: now };
+      slot = { frame: mediaFrame(), payload: new Uint8Array(256), since: now };
       this.#slots[at] = slot;
     }
+    if (slot.payload.length < frame.length) slot.payload = new Uint8Array(MAX_PAYLOAD);
     for (let i = 0; i < frame.length; i++) slot.payload[i] = frame.bytes[frame.start + i]!;
     Object.assign(slot.frame, frame);
     slot.frame.bytes = slot.payload;
