@@ -3,6 +3,7 @@ import type { Address, SignallingTransport } from '../machine/address.ts';
 import type { Millis, Result } from '../machine/machine.ts';
 import { TokenBucket } from '../machine/token-bucket.ts';
 import type { Party } from '../meta/message.ts';
+import { AccountBackOff } from '../policy/account-back-off.ts';
 import { CidrSet, mediaAddressProblem } from '../policy/address-policy.ts';
 import {
   Admission,
@@ -18,9 +19,12 @@ import {
   type RouteExplanation,
 } from '../policy/dial-rules.ts';
 import { EmergencyNumbers } from '../policy/emergency.ts';
+import { parseIp } from '../policy/ip.ts';
+import { RateLimiter } from '../policy/rate-limit.ts';
 import type { Refusal } from '../policy/refusal.ts';
-import { type Offence, SourceBans } from '../policy/source-ban.ts';
+import { SourceBans } from '../policy/source-ban.ts';
 import type { GatewayConfig, PeerConfig } from './config.ts';
+import { OFFENCE_OF } from './offences.ts';
 
 /** Meta messages per second (and burst) of one far gateway: far above what calls within the limits need. */
 const META_MESSAGES_PER_SECOND = 5000;
@@ -43,16 +47,14 @@ interface PeerPolicy {
   readonly mediaClosed: boolean;
 }
 
-/** What the SIP endpoint counts, as an offence of its source. */
-const OFFENCES: Readonly<Record<string, Offence>> = {
-  'authentication-refused': 'authentication',
-  scanner: 'scanner',
-  'foreign-dialog': 'malformed',
-  'request-line': 'malformed',
-  'content-length': 'malformed',
-  'line-ending': 'malformed',
-  utf8: 'malformed',
-};
+/**
+ * SIP messages per call that a source may send, floor of the rate per second, and how many seconds come as a burst. A call
+ * with authentication takes about eight; registrations of an office come on top.
+ */
+const SIP_RATE = { perCall: 10, stranger: 50, strangers: 500, peer: 500, burstSeconds: 4 } as const;
+const SIP_SOURCES = 10_000;
+/** What a termination gateway in foreign hands may try against one account: the honest one stops far below. */
+const RELAY_BACK_OFF = { failures: 60, refillMs: 10_000 } as const;
 
 export class GatewayPolicy {
   #config: GatewayConfig;
@@ -63,6 +65,9 @@ export class GatewayPolicy {
   #identity = new CallerIdentity([]);
   readonly #admission: Admission;
   readonly #bans: SourceBans;
+  #sipRates: RateLimiter;
+  #peerRates: RateLimiter;
+  readonly #backOff: AccountBackOff;
   readonly #metaRates = new Map<string, TokenBucket>();
 
   /** Throws where routes do not compile: store/config.ts has refused such a configuration before. */
@@ -71,6 +76,9 @@ export class GatewayPolicy {
     this.#plan = planOf(config);
     this.#admission = new Admission(admissionLimits(config), now);
     this.#bans = new SourceBans({ exempt: (source) => this.#peerOf(source)?.everybody === false });
+    this.#sipRates = strangerRates(config, now);
+    this.#peerRates = peerRates(config, now);
+    this.#backOff = new AccountBackOff(config.role === 'relay' ? RELAY_BACK_OFF : {});
     this.configure(config, now);
   }
 
@@ -85,6 +93,8 @@ export class GatewayPolicy {
     this.#emergency = new EmergencyNumbers(config.emergency);
     this.#identity = new CallerIdentity(config.ownNumbers ?? []);
     this.#admission.configure(admissionLimits(config), now);
+    this.#sipRates = strangerRates(config, now);
+    this.#peerRates = peerRates(config, now);
   }
 
   /** The peer a source belongs to: by certificate name, else by address; a peer for everybody comes last. Banned strangers: nobody. */
@@ -101,8 +111,31 @@ export class GatewayPolicy {
 
   /** A refusal that the SIP endpoint has counted for `source`. */
   offence(reason: string, source: string, now: Millis): 'noted' | 'banned' | 'none' {
-    const offence = OFFENCES[reason];
+    const offence = OFFENCE_OF[reason];
     return offence === undefined ? 'none' : this.#bans.offend(source, offence, now);
+  }
+
+  /**
+   * Whether one more SIP message of this source is within its rate. Peers have a budget of their own, which a flood of
+   * strangers leaves alone.
+   */
+  sipMessage(source: { readonly remote: Address; readonly peer: string }, now: Millis): boolean {
+    const policy = this.#peers.find((p) => p.peer.name === source.peer);
+    const known = policy?.everybody === false;
+    const rates = known ? this.#peerRates : this.#sipRates;
+    return rates.take(source.remote.ip, known, now) === 'taken';
+  }
+
+  /** Whether a digest proof for this account name may be examined. `source` '': the far gateway does not say. */
+  mayAuthenticate(account: string, source: string, now: Millis): boolean {
+    return this.#backOff.allows(account, source, now);
+  }
+
+  authenticated(account: string, source: string, right: boolean, now: Millis): void {
+    if (!right) return this.#backOff.failed(account, source, now);
+    if (source === '') return;
+    this.#backOff.succeeded(account, source, now);
+    this.#bans.forgive(source, now);
   }
 
   challenge(
@@ -114,6 +147,19 @@ export class GatewayPolicy {
       realm: this.#config.sip.domain ?? this.#config.name,
       algorithms: config.challenges ?? ['SHA-256', 'MD5'],
     };
+  }
+
+  /**
+   * Whether a Request-URI can mean this gateway: a host name, or an address of ours. Another address, or `maddr`, asks us
+   * to relay; calls are routed by number alone, so it would lead nowhere but is refused before it looks as if it did.
+   */
+  ownTarget(uri: { readonly host: string; readonly parameters: ReadonlyMap<string, string> }): boolean {
+    const { listeners } = this.#config.sip;
+    if (uri.parameters.has('maddr')) return false;
+    if (parseIp(uri.host) === undefined) return true;
+    const mine = listeners.flatMap(({ address, advertise }) => [address.ip, advertise?.ip ?? address.ip]);
+    if (mine.some((ip) => ip === '0.0.0.0' || ip === '::')) return true; // which ones are ours is not known
+    return new CidrSet(mine).has(uri.host);
   }
 
   mediaAddress(ip: string, peer: string, signallingSource: string | undefined): boolean {
@@ -203,6 +249,25 @@ function peerPolicy(config: GatewayConfig, peer: PeerConfig): PeerPolicy {
 function ownAddresses(config: GatewayConfig): string[] {
   const pools = config.media.pools.flatMap((p) => (p.advertise === undefined ? [p.ip] : [p.ip, p.advertise]));
   return pools.filter(isAddress);
+}
+
+function strangerRates({ limits }: GatewayConfig, now: Millis): RateLimiter {
+  const { perCall, stranger, strangers, burstSeconds } = SIP_RATE;
+  const each = Math.max(stranger, perCall * limits.maxCallsPerSecondPerSource);
+  const all = Math.max(strangers, perCall * limits.maxCallsPerSecond);
+  const rate = (perSecond: number) => ({ perSecond, burst: burstSeconds * perSecond });
+  return new RateLimiter(
+    { perSource: rate(each), strangers: rate(all), known: rate(all), sources: SIP_SOURCES },
+    now,
+  );
+}
+
+function peerRates({ limits }: GatewayConfig, now: Millis): RateLimiter {
+  const { perCall, peer, burstSeconds } = SIP_RATE;
+  const perSecond = 2 * Math.max(peer, perCall * limits.maxCallsPerSecond);
+  const rate = { perSecond, burst: burstSeconds * perSecond };
+  const all = { perSecond: 1e9, burst: 1e9 }; // peers are few, and each has its own
+  return new RateLimiter({ perSource: rate, strangers: all, known: all, sources: SIP_SOURCES }, now);
 }
 
 function admissionLimits(config: GatewayConfig): AdmissionLimits {

@@ -43,6 +43,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
       crypto: providers.crypto,
       decisions: {
         identify: (source) => this.#gw.policy.identify(source, this.#gw.now),
+        withinRate: (source) => this.#gw.policy.sipMessage(source, this.#gw.now),
         authenticate: (peer) => this.#gw.policy.challenge(peer),
       },
       limits: {
@@ -290,13 +291,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
       case 'count':
         gw.count('sipRefused', output.reason);
         if (output.name !== undefined) gw.counters.addForeign(output.name);
-        if (
-          output.remote !== undefined &&
-          gw.policy.offence(output.reason, output.remote.ip, gw.now) === 'banned'
-        ) {
-          gw.count('sipRefused', 'source-banned');
-          gw.log('warn', 'source banned', { source: output.remote.ip, reason: output.reason });
-        }
+        if (output.remote !== undefined) gw.offence(output.reason, output.remote.ip);
         break;
       case 'trace': {
         gw.emit({ kind: 'sip-message', direction: output.direction, line: output.line });

@@ -13,6 +13,8 @@ import type { PendingExchange, SiteLink } from './site-link.ts';
 import type { GatewayState } from './state.ts';
 
 type Request = Extract<SipEvent, { kind: 'request' }>;
+/** Who claims to be which account. */
+type Claim = Omit<PendingExchange, 'purpose'>;
 type Authenticate = Extract<SipEvent, { kind: 'authenticate' }>;
 
 /** The relay gateway that knows this domain's accounts: the first site whose link is up. */
@@ -21,19 +23,30 @@ function home(gw: GatewayState): SiteLink | undefined {
 }
 
 export function authenticate(gw: GatewayState, event: Authenticate): void {
+  const claim: Claim = {
+    sipExchange: event.exchange,
+    username: event.proof.username,
+    source: event.remote.ip,
+  };
+  // Refused like a wrong password: who guesses must not learn that the guess was not looked at.
+  if (!gw.policy.mayAuthenticate(claim.username, claim.source, gw.now)) {
+    gw.count('registrations', 'account-back-off');
+    settle(gw, claim, undefined);
+    return;
+  }
   if (gw.config.accounts.length > 0) {
-    answer(gw, event.exchange, checkProof(gw, event.proof));
+    answer(gw, claim, checkProof(gw, event.proof));
     return;
   }
   const link = home(gw);
-  const exchange = link?.open({ purpose: 'authenticate', sipExchange: event.exchange }, gw.now);
+  const exchange = link?.open({ purpose: 'authenticate', ...claim }, gw.now);
   if (link === undefined || exchange === undefined) {
     gw.count('registrations', 'no-home');
     return; // the endpoint answers 503 at its deadline: refusing would send the user's phone into a password prompt
   }
   if (link.send({ kind: 'authenticate', exchange, proof: event.proof }, gw.now)) return;
   link.settle(exchange); // strings that Meta does not carry are no account's
-  answer(gw, event.exchange, undefined);
+  answer(gw, claim, undefined);
 }
 
 /** Number of the account that the proof shows, checked against the local accounts (RFC 7616 3.4.1). */
@@ -45,7 +58,24 @@ export function checkProof(gw: GatewayState, proof: SipDigestProof): string | un
   return good && account !== undefined ? account.number : undefined;
 }
 
-export function answer(gw: GatewayState, sipExchange: number, account: string | undefined): void {
+/** Number of the account that a proof from the far gateway shows: examined as often as RELAY_BACK_OFF lets it. */
+export function checkFarProof(gw: GatewayState, proof: SipDigestProof): string | undefined {
+  if (!gw.policy.mayAuthenticate(proof.username, '', gw.now)) {
+    gw.count('registrations', 'account-back-off');
+    return undefined;
+  }
+  const account = checkProof(gw, proof);
+  gw.policy.authenticated(proof.username, '', account !== undefined, gw.now);
+  return account;
+}
+
+/** The outcome of a proof that was examined. */
+export function answer(gw: GatewayState, claim: Claim, account: string | undefined): void {
+  gw.policy.authenticated(claim.username, claim.source, account !== undefined, gw.now);
+  settle(gw, claim, account);
+}
+
+function settle(gw: GatewayState, { sipExchange }: Claim, account: string | undefined): void {
   gw.count('registrations', account === undefined ? 'refused' : 'authenticated');
   gw.sip.handle(
     {

@@ -43,6 +43,7 @@ function incoming(gw: GatewayState, event: Incoming): void {
     gw.count('callsRefused', reason);
     gw.count('calls', 'refused');
     gw.log('info', 'call refused', { peer: event.peer, reason, status });
+    gw.offence(reason, event.remote.ip);
     gw.sip.handle(
       {
         kind: 'command',
@@ -64,6 +65,10 @@ function incoming(gw: GatewayState, event: Incoming): void {
   }
   if (gw.draining) {
     refuse(503, 'draining', 30, 41);
+    return;
+  }
+  if (gw.config.role === 'termination' && !gw.policy.ownTarget(event.request.uri)) {
+    refuse(404, 'foreign-target');
     return;
   }
   const call = gw.newCallId();

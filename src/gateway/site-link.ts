@@ -15,6 +15,9 @@ export interface PendingExchange {
   readonly purpose: 'authenticate';
   /** The SIP endpoint's own exchange number. */
   readonly sipExchange: number;
+  /** The account name the proof claims, and where it came from. */
+  readonly username: string;
+  readonly source: string;
 }
 
 const EXCHANGE_DEADLINE_MS = 10_000;

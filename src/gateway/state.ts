@@ -79,6 +79,13 @@ export class GatewayState {
     this.emit({ kind: 'count', name, label: this.counters.add(name, label) });
   }
 
+  /** A refusal that counts against its source. */
+  offence(reason: string, source: string): void {
+    if (this.policy.offence(reason, source, this.now) !== 'banned') return;
+    this.count('sipRefused', 'source-banned');
+    this.log('warn', 'source banned', { source, reason });
+  }
+
   log(level: LogLine['level'], event: string, fields: LogLine['fields'] = {}): void {
     this.emit({ kind: 'log', level, event, fields });
   }

@@ -9,7 +9,7 @@ import { describeMeta } from '../meta/text.ts';
 import type { TunnelEvent } from '../tunnel/contract.ts';
 import { beginFromTunnel, gatewayName, releaseCall } from './calls.ts';
 import type { GatewayCall } from './gateway-call.ts';
-import { answer, checkProof } from './remote-users.ts';
+import { answer, checkFarProof } from './remote-users.ts';
 import type { SiteLink } from './site-link.ts';
 import type { GatewayState } from './state.ts';
 import { traceEntry } from './trace.ts';
@@ -193,7 +193,7 @@ function unknownCall(gw: GatewayState, link: SiteLink, message: CallMessage): vo
 function otherMessage(gw: GatewayState, link: SiteLink, message: Exclude<MetaMessage, CallMessage>): void {
   switch (message.kind) {
     case 'authenticate': {
-      const account = gw.config.role === 'relay' ? checkProof(gw, message.proof) : undefined;
+      const account = gw.config.role === 'relay' ? checkFarProof(gw, message.proof) : undefined;
       const known = gw.config.accounts.length > 0;
       link.send(
         account === undefined
@@ -213,7 +213,7 @@ function otherMessage(gw: GatewayState, link: SiteLink, message: Exclude<MetaMes
         gw.count('metaRefused', 'unknown-exchange');
         return;
       }
-      answer(gw, pending.sipExchange, message.outcome === 'accepted' ? message.account : undefined);
+      answer(gw, pending, message.outcome === 'accepted' ? message.account : undefined);
       break;
     }
     case 'register':

@@ -1,6 +1,7 @@
 /**
- * Sources (and accounts) that fail again and again are left without an answer for a while, longer each time. The table is
- * bounded; configured sources are never banned, because a UDP source can be forged.
+ * Sources that fail again and again are left without an answer for a while, longer each time. The table is
+ * bounded; configured sources are never banned, because a UDP source can be forged. For the same reason a source from which
+ * somebody has authenticated is banned for wrong passwords only: those need an answer of ours to have been read there.
  */
 import type { Millis } from '../machine/machine.ts';
 
@@ -27,6 +28,8 @@ export interface BanOptions {
   readonly maxBanMs: Millis;
   /** Sources remembered. */
   readonly capacity: number;
+  /** How long a right password speaks for its source. */
+  readonly vouchMs: Millis;
   readonly exempt: (source: string) => boolean;
 }
 
@@ -36,6 +39,7 @@ export const BAN_DEFAULTS = {
   firstBanMs: 60_000,
   maxBanMs: 3_600_000,
   capacity: 10_000,
+  vouchMs: 3_600_000,
 } as const;
 
 interface Entry {
@@ -50,6 +54,8 @@ export class SourceBans {
   readonly #options: BanOptions;
   /** In the order of the last offence. */
   readonly #entries = new Map<string, Entry>();
+  /** Until when a right password speaks for a source; in order of use, as long as `#entries` may be. */
+  readonly #vouched = new Map<string, Millis>();
 
   constructor(options: Partial<BanOptions> = {}) {
     this.#options = { ...BAN_DEFAULTS, exempt: () => false, ...options };
@@ -73,6 +79,7 @@ export class SourceBans {
   offend(source: string, offence: Offence, now: Millis): 'noted' | 'banned' {
     const { exempt, threshold, fadeMs, firstBanMs, maxBanMs } = this.#options;
     if (exempt(source)) return 'noted';
+    if (offence !== 'authentication' && (this.#vouched.get(source) ?? now) > now) return 'noted';
     const entry = this.#touch(source, now);
     if (entry.bannedUntil > now) return 'noted';
     entry.points = Math.max(0, entry.points - (now - entry.at) / fadeMs) + OFFENCES[offence];
@@ -88,7 +95,14 @@ export class SourceBans {
 
   /** It has proven itself (a right password): what was held against it is forgotten, a running ban is not. */
   forgive(source: string, now: Millis): void {
-    if (!this.banned(source, now)) this.#entries.delete(source);
+    const { capacity, vouchMs } = this.#options;
+    if (this.banned(source, now)) return;
+    this.#entries.delete(source);
+    this.#vouched.delete(source);
+    this.#vouched.set(source, now + vouchMs);
+    if (this.#vouched.size <= capacity) return;
+    const oldest = this.#vouched.keys().next().value;
+    if (oldest !== undefined) this.#vouched.delete(oldest);
   }
 
   /** Sources banned now, for the operator. */

@@ -98,6 +98,28 @@ test('digest server: challenge without state, proof to the user, account with th
   );
 });
 
+test('RFC 7616 3.4.6: a proof made for another Request-URI is challenged again and shown to nobody', () => {
+  const { net, gw, raw } = stage({ authenticate: () => ({ realm: 'gw', algorithms: ['MD5'] }) });
+  net.send(raw, gw, request('INVITE'));
+  net.run(10);
+  const challenge = parseChallenge(header(raw.received[0]!.text, 'WWW-Authenticate')!)!;
+  const proof = (uri: string): string[] => {
+    const made = { method: 'INVITE', uri, cnonce: 'c', nc: 1 };
+    return [
+      `Authorization: ${answerChallenge(nodeCrypto, challenge, { username: 'u', password: 'p' }, made)}`,
+    ];
+  };
+  for (const uri of ['sip:201@192.0.2.1', 'sip:200@192.0.2.7', 'sip:192.0.2.1', 'nonsense']) {
+    net.send(raw, gw, request('INVITE', { headers: proof(uri) }));
+    net.run(10);
+    assert.equal(status(raw.received.at(-1)!.text), 401, uri);
+    assert.equal(gw.seen('authenticate').length, 0, uri);
+  }
+  net.send(raw, gw, request('INVITE', { headers: proof('sip:200@192.0.2.1:5060;transport=udp') }));
+  net.run(10);
+  assert.equal(gw.seen('authenticate').length, 1, 'its count was not spent; port and parameters may differ');
+});
+
 test('nobody judges the proof: 503 after 10 s, nothing left', () => {
   const { net, gw, raw } = stage({ authenticate: () => ({ realm: 'gw', algorithms: ['MD5'] }) });
   net.send(raw, gw, request('REGISTER'));
@@ -109,7 +131,7 @@ test('nobody judges the proof: 503 after 10 s, nothing left', () => {
     { username: 'u', password: 'p' },
     {
       method: 'REGISTER',
-      uri: 'sip:192.0.2.1',
+      uri: 'sip:200@192.0.2.1',
       cnonce: 'c',
       nc: 1,
     },

@@ -5,7 +5,7 @@
 import type { Alarm } from './alarm.ts';
 import type { SipCommand } from './contract.ts';
 import type { Core, Source } from './core.ts';
-import { findProof, makeChallenge } from './digest.ts';
+import { findProof, makeChallenge, proofCovers } from './digest.ts';
 import { headerValues } from './header/access.ts';
 import { encodeText } from './header/text.ts';
 import type { SipRequest } from './message.ts';
@@ -53,6 +53,11 @@ export class Authenticator {
     if (asked === undefined) return undefined;
     const proof = findProof(headerValues(request, 'Authorization'), request.method, asked.realm);
     if (proof === undefined || !asked.algorithms.includes(proof.algorithm)) {
+      return { kind: 'challenge', headers: this.#challenge(asked, source, false) } as const;
+    }
+    // RFC 7616 3.4.6: a proof taken from one request must not open another. Its count is not spent.
+    if (!proofCovers(proof, request.uri)) {
+      this.#core.count('proof-uri', undefined, source.hop.remote);
       return { kind: 'challenge', headers: this.#challenge(asked, source, false) } as const;
     }
     const context = contextOf(asked, source);

@@ -337,6 +337,11 @@ export interface SipDecisions {
     readonly transport: SignallingTransport;
     readonly certificateNames: readonly string[];
   }): string | undefined;
+  /**
+   * Whether one more message of this source is within its rate; asked before it is parsed. `peer` '': no peer, but we await
+   * answers from there. false: silence, a stream is closed. Where absent there is no limit.
+   */
+  withinRate?(source: { readonly remote: Address; readonly peer: string }): boolean;
   /** Whether a peer's INVITE and REGISTER need digest credentials, and of which realm. undefined: no. */
   authenticate(
     peer: string,

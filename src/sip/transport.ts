@@ -94,6 +94,7 @@ export class Transport {
     const hop: Hop = { transport: listener.transport, listener, remote };
     const peer = this.#identify(hop, []);
     if (peer === undefined) return this.#core.count('unknown-source', undefined, remote);
+    if (!this.#withinRate(remote, peer)) return this.#core.count('source-rate', undefined, remote);
     const parsed = parseDatagram(bytes);
     if (parsed.ok) this.#receiver.message(parsed.value, { hop, peer });
     else this.#receiver.malformed(parsed.error, { hop, peer });
@@ -153,6 +154,10 @@ export class Transport {
       const item = connection.framer.next();
       if (item === undefined) break;
       connection.heard = true;
+      if (!this.#withinRate(connection.remote, peer)) {
+        this.#core.count('source-rate', undefined, connection.remote);
+        return this.close(ref, 'source-rate');
+      }
       if (item.kind === 'message') this.#receiver.message(item.message, { hop, peer });
       else if (item.kind === 'keep-alive') this.#write(connection, CRLF);
       else {
@@ -342,6 +347,10 @@ export class Transport {
     } else this.#core.count('connection-backlog', undefined, connection.remote);
   }
 
+  #withinRate(remote: Address, peer: string): boolean {
+    return this.#core.options.decisions.withinRate?.({ remote, peer }) ?? true;
+  }
+
   /**
    * The peer a source belongs to: what the user decides; else the peer whose host name resolved to this address; else,
    * for answers to what we just sent there, nobody's name ('') which matches no dialog and no new request.
@@ -354,8 +363,10 @@ export class Transport {
       transport,
       certificateNames,
     });
-    if (name !== undefined && this.#core.peers.has(name)) return name;
     const resolved = this.#core.resolvedPeers.get(remote.ip);
+    const found = name === undefined ? undefined : this.#core.peers.get(name);
+    // A peer for everybody is asked last: a provider known by its host name is no stranger.
+    if (found !== undefined && (resolved === undefined || found.boundToSource !== true)) return found.name;
     if (resolved !== undefined) return resolved;
     return this.#waitingIps.has(remote.ip) || (hop.connection ?? 1) % 2 === 0 ? '' : undefined;
   }
