@@ -18,8 +18,8 @@ import { buildBench, remove, spawnInside } from '../test/lab/topology.ts';
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
-    calls: { type: 'string', default: '500' },
-    rate: { type: 'string', default: '40' },
+    calls: { type: 'string', default: '1000' },
+    rate: { type: 'string', default: '80' },
     rounds: { type: 'string', default: '2' },
   },
 });
@@ -28,7 +28,7 @@ const RATE = Number(values.rate);
 const ROUNDS = Number(values.rounds);
 const HOLD_MS = 1000;
 /** Calls before the measurement: connections are up, code is compiled. */
-const WARM_UP = 200;
+const WARM_UP = 800;
 
 const ip = {
   caller: '127.0.1.1',
@@ -54,9 +54,14 @@ function cpuMs(pids: readonly number[]): number {
 
 interface Round {
   readonly cpuMsPerCall: number;
+  /** The same by part: signalling process or media worker. */
+  readonly parts: Readonly<Record<string, number>>;
   readonly failed: boolean;
   readonly why: string;
 }
+
+/** Process ids by part. */
+type Parts = Readonly<Record<string, readonly number[]>>;
 
 /** One load: a callee, a caller, the CPU of `pids` in between. */
 async function load(
@@ -64,21 +69,22 @@ async function load(
   to: string,
   number: string,
   calls: number,
-  pids: () => number[],
+  pids: () => Parts,
 ): Promise<Round> {
   const base = { folder, place: 'bench', patienceSeconds: Math.ceil(calls / RATE) + 30 } as const;
   const callee = new Sipp({ ...base, scenario: 'uas', ip: ip.callee, port: 5060, calls });
   await sleep(500);
   const group = pids();
-  const before = cpuMs(group);
+  const before = Object.entries(group).map(([part, list]) => [part, cpuMs(list)] as const);
   const more = ['-r', String(RATE), '-d', String(HOLD_MS), '-l', String(RATE * 10)];
   const caller = new Sipp({ ...base, scenario: 'uac', ip: ip.caller, port: 5070, to, number, calls, more });
   const called = await caller.result();
-  const spent = cpuMs(group) - before;
+  const parts = Object.fromEntries(before.map(([part, ms]) => [part, (cpuMs(group[part]!) - ms) / calls]));
   if (!called.ok) await callee.process.stop('SIGKILL');
   const answered = await callee.result();
   return {
-    cpuMsPerCall: spent / calls,
+    cpuMsPerCall: Object.values(parts).reduce((sum, ms) => sum + ms, 0),
+    parts,
     failed: !called.ok || !answered.ok,
     why: `${called.why}${answered.why}`,
   };
@@ -100,6 +106,10 @@ async function startPair(folder: string): Promise<Gateways> {
   edit(join(folder, 'termination.yaml'), (config) => ({
     ...config,
     ...common,
+    tunnel: {
+      ...(config['tunnel'] as object),
+      sites: [{ name: 'gw1', maxCalls: 5000, maxCallsPerSecond: 2000 }],
+    },
     peers: [{ name: 'callers', sources: [`${ip.caller}/32`], ...neighbour }],
     routes: [{ name: 'in', from: 'peers', match: '*', to: 'tunnel' }],
   }));
@@ -136,8 +146,13 @@ function edit(file: string, change: (config: Record<string, unknown>) => Record<
   });
 }
 
-function withChildren(program: Background): number[] {
-  return [program.pid, ...children(program.pid)];
+function partsOf({ termination, relay }: Gateways): Parts {
+  return {
+    termination: [termination.pid],
+    terminationMedia: children(termination.pid),
+    relay: [relay.pid],
+    relayMedia: children(relay.pid),
+  };
 }
 
 function mean(list: readonly number[]): number {
@@ -162,14 +177,14 @@ async function main(folder: string): Promise<void> {
       name: 'asterisk',
       to: `${ip.asterisk}:5060`,
       number: '8600',
-      pids: () => [asterisk.process.pid],
+      pids: (): Parts => ({ asterisk: [asterisk.process.pid] }),
       rounds: [] as Round[],
     },
     {
       name: 'pair',
       to: `${ip.gw2}:5060`,
       number: '600',
-      pids: () => [...withChildren(pair.termination), ...withChildren(pair.relay)],
+      pids: () => partsOf(pair),
       rounds: [] as Round[],
     },
   ];
@@ -193,6 +208,7 @@ async function main(folder: string): Promise<void> {
     holdMs: HOLD_MS,
     pairCpuMsPerCall: round(pairMs!),
     asteriskCpuMsPerCall: round(asteriskMs!),
+    parts: partMeans(systems[1]!.rounds),
     failed,
   };
   if (!values.json) {
@@ -201,6 +217,11 @@ async function main(folder: string): Promise<void> {
     );
   } else console.log(JSON.stringify(result));
   if (failed.length > 0) process.exitCode = 1;
+}
+
+function partMeans(rounds: readonly Round[]): Record<string, number> {
+  const names = Object.keys(rounds[0]?.parts ?? {});
+  return Object.fromEntries(names.map((name) => [name, round(mean(rounds.map((r) => r.parts[name] ?? 0)))]));
 }
 
 function round(value: number): number {
