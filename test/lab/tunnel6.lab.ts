@@ -1,0 +1,51 @@
+/** The tunnel over IPv6, plain sockets instead of koffi, two workers: the corners that the other suites leave out. */
+import assert from 'node:assert/strict';
+import { Capture } from './capture.ts';
+import { proveFirewall } from './firewall-proof.ts';
+import { labTest, useLab } from './lab.ts';
+import { inward, Pair } from './pair.ts';
+import type { Asterisk } from './peers/asterisk.ts';
+import { hostPort } from './peers/sipp.ts';
+import { sleep } from './run.ts';
+import { listen } from './tone.ts';
+import { host } from './topology.ts';
+import { readWav } from './wav.ts';
+
+const SECONDS = 3;
+
+let pair: Pair;
+let pbx: Asterisk;
+let capture: Capture;
+const holder = useLab('tunnel6', async (lab) => {
+  pbx = await lab.asterisk({
+    place: 'intranet',
+    name: 'pbx6',
+    ip: host.pbx.v6,
+    trunk: hostPort(host.gw1.v6, 5060),
+  });
+  capture = await Capture.start('firewallIntranet', lab.place('captures'));
+  pair = await Pair.start(lab, { tunnel: 'v6', implementation: 'dgram', workers: 2 });
+});
+
+labTest(
+  holder,
+  'a phone over IPv4 calls a PBX over IPv6 through a tunnel over IPv6: sound both ways, only replies inward',
+  async (lab) => {
+    assert.deepEqual(
+      (await pair.status('relay')).shards.map((s) => s.implementation),
+      ['dgram', 'dgram'],
+    );
+    const phone = await lab.baresip({ place: 'internet', name: 'phone', ip: host.phone.v4, tone: 500 });
+    await phone.call(`${inward.pbx6}608`, hostPort(host.gw2.v4, 5060));
+    await sleep(SECONDS * 1000);
+    await phone.hangup();
+    await pair.idle();
+    await capture.stop();
+    const heard = [listen(readWav(phone.recording()), 440), listen(readWav(pbx.recordings()[0]!), 500)];
+    for (const report of heard)
+      assert.ok(report.toneSeconds > SECONDS * 0.8 && report.share > 0.9, JSON.stringify(heard));
+    const proof = proveFirewall(capture.packets(), 'v6');
+    assert.deepEqual(proof.faults, []);
+    assert.ok(proof.inward > 100, `${proof.inward} packets inward`);
+  },
+);
