@@ -55,10 +55,15 @@ export class TraceBook {
 
   #addPending(session: SessionRef, entry: TraceEntry): void {
     const lines = this.#pending.get(session);
+    if (entry.direction === 'out' && /^SIP\/2\.0 [3-6]/.test(entry.line)) {
+      this.#pending.delete(session); // refused or challenged: no call will claim it
+      return;
+    }
     if (lines !== undefined) {
       if (lines.length < 20) lines.push(entry);
       return;
     }
+    if (!entry.line.startsWith('INVITE ')) return;
     if (this.#pending.size >= PENDING_SESSIONS) {
       const oldest = this.#pending.keys().next().value;
       if (oldest !== undefined) this.#pending.delete(oldest);

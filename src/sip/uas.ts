@@ -3,7 +3,7 @@ import { latin1Bytes, toHex } from '../bytes/text.ts';
 import { Authenticator } from './authenticate.ts';
 import { sessionDescription } from './body.ts';
 import { ACCEPT, ALLOW, buildResponse, READABLE, SUPPORTED } from './build.ts';
-import type { SipBody } from './contract.ts';
+import type { SessionRef, SipBody } from './contract.ts';
 import type { Core, Source } from './core.ts';
 import { dialogKey } from './dialog.ts';
 import { firstHeader, headerValues, optionTags } from './header/access.ts';
@@ -124,11 +124,11 @@ export class Uas {
   }
 
   /** 8.2.2.3. */
-  #unsupported(request: SipRequest, source: Source): boolean {
+  #unsupported(request: SipRequest, source: Source, ref?: SessionRef): boolean {
     const unknown = [...optionTags(request, 'Require')].filter((tag) => !OPTIONS_KNOWN.has(tag));
     if (unknown.length === 0) return false;
     for (const tag of unknown) this.#core.count('unknown-option', tag, source.hop.remote);
-    this.#refuse(request, source, 420, [['Unsupported', unknown.join(', ')]]);
+    this.#refuse(request, source, 420, [['Unsupported', unknown.join(', ')]], ref);
     return true;
   }
 
@@ -142,12 +142,12 @@ export class Uas {
       this.#core.count(refusal.reason, undefined, source.hop.remote);
       return this.#refuse(request, source, refusal.status, refusal.headers);
     }
-    if (this.#unsupported(request, source)) return;
+    if (this.#unsupported(request, source, ref)) return;
     const found = isInvite ? sessionDescription(request) : undefined;
     if (found?.ok === false) {
       const { status, reason } = found.error;
       this.#core.count(reason, undefined, source.hop.remote);
-      return this.#refuse(request, source, status, status === 415 ? READABLE : []);
+      return this.#refuse(request, source, status, status === 415 ? READABLE : [], ref);
     }
     this.#authenticate(request, source, ref, found?.value);
   }
@@ -174,7 +174,7 @@ export class Uas {
     body: SipBody | undefined,
   ): void {
     const asked = this.authenticator.examine(request, source);
-    if (asked?.kind === 'challenge') return this.#refuse(request, source, 401, asked.headers);
+    if (asked?.kind === 'challenge') return this.#refuse(request, source, 401, asked.headers, ref);
     const transaction = this.#stack.table.server(request, source);
     transaction.session = ref;
     if (asked === undefined) return this.#admit(transaction, ref, body, undefined);
@@ -228,11 +228,17 @@ export class Uas {
   }
 
   /** An answer without state: a repetition is answered again, with the same To tag (8.2.7). */
-  #refuse(request: SipRequest, source: Source, status: number, headers: readonly HeaderPair[] = []): void {
+  #refuse(
+    request: SipRequest,
+    source: Source,
+    status: number,
+    headers: readonly HeaderPair[] = [],
+    ref?: SessionRef,
+  ): void {
     const message = buildResponse(request, status, source.hop, { toTag: this.tag(request), headers });
     const hop = replyHop(request, source);
     if (this.#stack.transport.send(hop, message.bytes)) {
-      this.#core.trace('out', hop, message.line, undefined);
+      this.#core.trace('out', hop, message.line, ref);
     }
   }
 
