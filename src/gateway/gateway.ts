@@ -86,6 +86,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
   handle(input: GatewayInput, now: Millis): void {
     const gw = this.#gw;
     gw.now = Math.max(gw.now, now);
+    gw.media.at(gw.now);
     switch (input.kind) {
       case 'timeout':
         this.#timeout();
@@ -143,6 +144,16 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     this.#gw.links.set(site, new SiteLink(site, options, providers));
   }
 
+  /** A site that is gone loses its session and its calls; should it come back, it begins anew. */
+  #removeLink(site: string): void {
+    const gw = this.#gw;
+    gw.links.get(site)?.input({ kind: 'stop' }, gw.now);
+    this.#drainLinks();
+    this.#drainCalls();
+    gw.links.delete(site);
+    gw.timers.set(`link:${site}`, undefined);
+  }
+
   #start(): void {
     const gw = this.#gw;
     this.#configureSip();
@@ -171,11 +182,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     gw.config = config;
     gw.policy.configure(config, gw.now);
     for (const site of sitesOf(config)) if (!gw.links.has(site)) this.#addLink(site);
-    // A site that is gone loses its session; its calls are released.
-    for (const [site, link] of gw.links) {
-      if (sitesOf(config).includes(site)) continue;
-      link.input({ kind: 'stop' }, gw.now);
-    }
+    for (const site of [...gw.links.keys()]) if (!sitesOf(config).includes(site)) this.#removeLink(site);
     this.#configureSip();
     gw.log('info', 'configuration taken over', { name: config.name });
   }
@@ -251,12 +258,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
       let moved = this.#drainSip();
       moved = this.#drainLinks() || moved;
       moved = this.#drainMedia() || moved;
-      for (const call of gw.dirty) {
-        gw.dirty.delete(call);
-        drainCall(gw, call);
-        finishCall(gw, call);
-        moved = true;
-      }
+      moved = this.#drainCalls() || moved;
       if (!moved) break;
     }
     gw.timers.set('sip', gw.sip.deadline());
@@ -317,6 +319,17 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
         if (output.kind === 'event') tunnelEvent(gw, link, output.event);
         else gw.emit({ kind: 'tunnel', site: link.site, output });
       }
+    }
+    return moved;
+  }
+
+  #drainCalls(): boolean {
+    const gw = this.#gw;
+    const moved = gw.dirty.size > 0;
+    for (const call of gw.dirty) {
+      gw.dirty.delete(call);
+      drainCall(gw, call);
+      finishCall(gw, call);
     }
     return moved;
   }

@@ -24,6 +24,8 @@ export class TraceBook {
   #sessions = new Map<SessionRef, string>();
   /** Lines of SIP sessions that no call has claimed yet (the INVITE arrives before its call exists). */
   #pending = new Map<SessionRef, TraceEntry[]>();
+  /** Sessions count up and are never used again. */
+  #newest: SessionRef = 0;
 
   open(call: string, peer: string, site: string): void {
     this.#calls.set(call, { entries: [], dropped: 0, peer, site, session: undefined });
@@ -63,7 +65,8 @@ export class TraceBook {
       if (lines.length < 20) lines.push(entry);
       return;
     }
-    if (!entry.line.startsWith('INVITE ')) return;
+    if (session <= this.#newest) return; // a repeated INVITE of a session that is over
+    this.#newest = session;
     if (this.#pending.size >= PENDING_SESSIONS) {
       const oldest = this.#pending.keys().next().value;
       if (oldest !== undefined) this.#pending.delete(oldest);

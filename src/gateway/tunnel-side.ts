@@ -7,7 +7,7 @@ import { decodeFence, encodeFence } from '../meta/fence.ts';
 import type { CallMessage, MetaMessage } from '../meta/message.ts';
 import { describeMeta } from '../meta/text.ts';
 import type { TunnelEvent } from '../tunnel/contract.ts';
-import { beginFromTunnel, gatewayName, releaseCall } from './calls.ts';
+import { beginFromTunnel, drainCall, gatewayName, releaseCall } from './calls.ts';
 import type { GatewayCall } from './gateway-call.ts';
 import { answer, checkFarProof } from './remote-users.ts';
 import type { SiteLink } from './site-link.ts';
@@ -117,7 +117,10 @@ function newSession(
 /** Everything of the link's session is over: its calls at both legs, its lanes. */
 function endSession(gw: GatewayState, link: SiteLink): void {
   if (link.sessionId === '') return;
-  for (const call of callsOf(gw, link)) releaseCall(gw, call, 41, 'tunnel');
+  for (const call of callsOf(gw, link)) {
+    releaseCall(gw, call, 41, 'tunnel');
+    drainCall(gw, call); // now: what it gives back belongs to this session, not to the next
+  }
   for (let shard = 0; shard < link.shards; shard++) {
     gw.emit({ kind: 'plane', shard, command: { kind: 'session-end', session: link.sessionId } });
   }

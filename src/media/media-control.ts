@@ -115,6 +115,11 @@ export class MediaControl {
     return this.#pools.reduce((sum, p) => sum + p.pool.exhausted, this.#refusedCalls);
   }
 
+  /** The time it is: a port asked for by a negotiation is judged rested or not by it. */
+  at(now: Millis): void {
+    this.#now = Math.max(this.#now, now);
+  }
+
   /** Ports for one call's leg. `family`: where the negotiation has no wish (our own offer), that of the signalling peer. */
   ports(call: CallId, family?: 4 | 6): LegPorts {
     return {
