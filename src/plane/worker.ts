@@ -18,7 +18,7 @@ import type { ToMain, ToWorker, WorkerStart } from './worker-messages.ts';
 const POLL_MS = 1;
 /** Few streams: a poll costs more than its packets, and 1 ms more of delay is not heard. */
 const FEW_LEGS = 200;
-const POLL_FEW_MS = 2;
+const POLL_FEW_MS = 3;
 /** Where nothing has to be polled, digits and reports still need a clock. */
 const SLOW_TICK_MS = 10;
 const KEEP_MS = 250;
