@@ -214,7 +214,8 @@ int main(int argc, char **argv) {
   }
   prctl(PR_SET_TIMERSLACK, 1UL);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  setpriority(PRIO_PROCESS, 0, -15); /* it measures others, not itself */
+  struct sched_param first = {.sched_priority = 1};
+  if (sched_setscheduler(0, SCHED_RR, &first) < 0) setpriority(PRIO_PROCESS, 0, -15); /* it measures others, not itself */
   signal(SIGPIPE, SIG_IGN);
   int epoll = epoll_create1(EPOLL_CLOEXEC), a, b, ta, tb;
   streaming = argc == 10;
