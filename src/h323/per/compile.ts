@@ -183,6 +183,14 @@ export class PerModule {
     return { name, node: this.#named(name) };
   }
 
+  /** The description behind a name, and the module in which the names inside it mean something. Throws as `type` does. */
+  describe(name: string): { readonly module: PerModule; readonly spec: Exclude<TypeSpec, string> } {
+    const spec = this.#types[name];
+    if (spec === undefined && this.#imports[name] !== undefined) return this.#imports[name].describe(name);
+    if (spec === undefined) throw new Error(`no type ${name} in ${this.name}`);
+    return typeof spec === 'string' ? this.describe(spec) : { module: this, spec };
+  }
+
   #named(name: string): TypeNode {
     const known = this.#nodes.get(name);
     if (known !== undefined) return known;

@@ -141,5 +141,5 @@ export function writeString(out: BitWriter, node: StringNode, value: unknown): v
 export function writeOid(out: BitWriter, value: unknown): void {
   const octets = typeof value === 'string' ? oidOctets(value) : undefined;
   if (octets === undefined) throw new PerEncodeError(`not an object identifier: ${String(value)}`);
-  writeOpenOctets(out, Uint8Array.from(octets));
+  writeOpenOctets(out, octets);
 }
