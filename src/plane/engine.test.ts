@@ -371,6 +371,15 @@ test('latching moves the replies, says so once, and RTCP follows', () => {
   assert.equal(w.udp.sent.at(-1)!.to, '203.0.113.5:55001');
 });
 
+test('signalled-host: heard from another port, still sent to the signalled one (asymmetric RTP)', () => {
+  const w = new World();
+  w.open({ source: 'signalled-host' });
+  w.rtp(1, { ip: PHONE.ip, port: 4444 });
+  w.frame(1);
+  assert.equal(w.frames.length, 1);
+  assert.equal(w.udp.sent[0]!.to, '198.51.100.7:4000');
+});
+
 test('early media: nothing is sent before there is an address, and the numbers begin when there is', () => {
   const w = new World();
   const { remote: _, ...noRemote } = LEG;

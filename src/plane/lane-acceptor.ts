@@ -13,6 +13,8 @@ const HELLO_TIMEOUT_MS = 3000;
 /** Connections that have not proven themselves yet: in all, and of one source. */
 const MAX_PENDING = 128;
 const MAX_PENDING_OF_SOURCE = 16;
+/** Octets per second read from a connection that has not proven itself: one hello, generously. */
+const UNPROVEN_INTAKE = 4096;
 /** Refusals told to main per second; a flood of connections is not made a flood of messages. */
 const REFUSALS_PER_SECOND = 10;
 
@@ -76,6 +78,7 @@ export class LaneAcceptor {
     const timer = setTimeout(() => this.#refuse(lane, 'hello-timeout'), HELLO_TIMEOUT_MS);
     const lane: Lane = new Lane(socket, {
       pool: environment.pool,
+      intake: () => group?.intake() ?? UNPROVEN_INTAKE,
       now: () => environment.now(),
       media: (l, frame, now) => group?.media(l, frame, now),
       dirty: () => group?.dirty(),

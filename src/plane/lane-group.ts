@@ -163,6 +163,10 @@ export class LaneGroup implements FrameSink {
     for (const lane of [...this.lanes]) lane.close(reason);
   }
 
+  intake(): number {
+    return this.#streams.limits.maxBytesPerSecond;
+  }
+
   now(): Millis {
     return this.#environment.now();
   }
@@ -240,6 +244,7 @@ export class LaneGroup implements FrameSink {
     let proven = false;
     const lane = new Lane(socket, {
       pool: this.pool,
+      intake: () => this.intake(),
       now: () => this.now(),
       media: (l, frame, now) => this.media(l, frame, now),
       dirty: () => this.dirty(),

@@ -28,6 +28,8 @@ const ACK_MS = 20;
 /** One TLS record's worth. */
 const BUFFER = 16 * 1024;
 const POOLED = 64;
+/** Headers, acknowledgements and heartbeats come on top of the payload that a session's limit counts. */
+const INTAKE_FACTOR = 2;
 
 /** Write buffers go round: Node keeps one until the system took it. */
 export class BufferPool {
@@ -44,6 +46,8 @@ export class BufferPool {
 
 export interface LaneOwner {
   readonly pool: BufferPool;
+  /** Octets per second that may be read from one lane in the long run; above it reading pauses. */
+  intake(): number;
   now(): Millis;
   /** A media frame of a proven lane; the object is refilled. */
   media(lane: Lane, frame: MediaFrame, now: Millis): void;
@@ -78,6 +82,8 @@ export class Lane implements LaneView {
   #ackedAt: Millis;
   #heardAt: Millis;
   #heartbeatAt: Millis;
+  #credit = 64 * 1024;
+  #creditAt: Millis;
   #ended = false;
   #expectHello = true;
 
@@ -91,6 +97,7 @@ export class Lane implements LaneView {
     this.openedAt = now;
     this.progressAt = now;
     this.#ackedAt = now;
+    this.#creditAt = now;
     this.#heardAt = now;
     this.#heartbeatAt = now + HEARTBEAT_MS;
     this.#cancelExpiry = watchExpiry(socket, () => this.close('certificate'));
@@ -194,6 +201,7 @@ export class Lane implements LaneView {
     if (this.#ended) return;
     const now = this.#owner.now();
     this.#heardAt = now;
+    this.#throttle(chunk.length, now);
     this.#received = (this.#received + chunk.length) >>> 0;
     const failure = this.#reader.push(chunk);
     if (failure !== undefined) {
@@ -201,6 +209,18 @@ export class Lane implements LaneView {
       return;
     }
     if (this.#ackDue(now)) this.#owner.dirty(this);
+  }
+
+  /** A far end that sends without measure fills its own buffers, not this process's time. */
+  #throttle(octets: number, now: Millis): void {
+    const rate = INTAKE_FACTOR * this.#owner.intake();
+    this.#credit = Math.min(rate, this.#credit + ((now - this.#creditAt) / 1000) * rate) - octets;
+    this.#creditAt = now;
+    if (this.#credit >= 0 || this.#ended) return;
+    this.#socket.pause();
+    // As long as the debt takes to be paid.
+    const pause = Math.min(1000, Math.max(10, (-this.#credit / rate) * 1000));
+    setTimeout(() => this.#socket.resume(), pause).unref();
   }
 
   #acked(received: number): void {

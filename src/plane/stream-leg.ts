@@ -98,18 +98,18 @@ export class StreamLeg {
     const couldReceive = this.receives;
     this.config = config;
     const remote = config.remote && parseSource(config.remote);
-    this.lock.modify(config.source, remote, config.latchWindowMs, relearn, now);
-    if (relearn) this.check.relearn();
+    const anew = this.lock.modify(config.source, remote, config.latchWindowMs, relearn, now);
+    if (anew) this.check.relearn();
     this.check.setRules(rulesOf(config), now);
     this.#apply(now);
     if (this.receives && !couldReceive) this.expectedSince = now;
     this.saidSilent = false;
   }
 
-  /** The far end's addresses: what it signalled, or the source that was locked where replies follow it. */
+  /** The far end's addresses: what it signalled, or the source that was latched to (RFC 4961 behind NAT). */
   aim(): void {
     const { config, lock } = this;
-    const follow = lock.isLocked && config.source !== 'signalled';
+    const follow = lock.isLocked && config.source === 'latch';
     const rtp = follow ? sourceAddress(lock.locked) : config.remote;
     this.destination = rtp && this.#udp.destination(rtp);
     if (config.rtcpMux) {
@@ -125,7 +125,7 @@ export class StreamLeg {
   rtcpFrom(source: SourceWords): boolean {
     const { config, lock } = this;
     if (lock.isLocked ? sameHost(source, lock.locked) : false) return true;
-    if (lock.isLocked && config.source !== 'signalled') return false;
+    if (lock.isLocked && config.source === 'latch') return false;
     const rtcp = config.remoteRtcp && parseSource(config.remoteRtcp);
     if (rtcp !== undefined && sameHost(source, rtcp)) return true;
     return lock.signalled !== undefined && sameHost(source, lock.signalled);

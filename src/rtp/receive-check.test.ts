@@ -175,9 +175,21 @@ test('latch behind NAT: three in a row lock, others are refused for good, a new 
   assert.deepEqual(b.run(0, 9, {}, STRANGER), all(9, REFUSED.source));
   b.now += 60_000; // takeover in a silence
   assert.deepEqual(b.run(0, 9, {}, STRANGER), all(9, REFUSED.source));
-  b.lock.modify('latch', undefined, 2000, true, b.now);
+  assert.equal(b.lock.modify('latch', undefined, 2000, true, b.now), true);
   b.check.relearn();
   assert.deepEqual(b.run(0, 3, { ssrc: 5 }, STRANGER), [REFUSED.source, REFUSED.source, ACCEPTED]);
+});
+
+test('another signalled address is a new source to learn; the same one again is not', () => {
+  const nat = parseSource({ ip: '192.168.1.5', port: 4000 })!;
+  const b = new Bench('latch', nat);
+  b.run(0, 3);
+  assert.equal(b.lock.modify('latch', nat, 2000, false, b.now), false);
+  assert.equal(b.send({ seq: 3 }), ACCEPTED);
+  assert.equal(b.lock.modify('latch', STRANGER, 2000, false, b.now), true);
+  assert.equal(b.send({ seq: 4 }), REFUSED.source);
+  b.check.relearn();
+  assert.equal(b.send({ seq: 9000, ssrc: 3 }, STRANGER), ACCEPTED);
 });
 
 test('latch: garbage or interleaved strangers do not keep the phone from proving itself; the window ends', () => {

@@ -53,25 +53,34 @@ export class SourceLock {
     return this.#signalled;
   }
 
-  /** New rules from signalling. Without `relearn` a lock stays, unless the mode now forbids it. */
+  /**
+   * New rules from signalling. With `relearn`, or where the far end named another address, the source is learned anew; else
+   * a lock stays unless the mode now forbids it. True where it is learned anew.
+   */
   modify(
     mode: SourceMode,
     signalled: SourceWords | undefined,
     latchWindowMs: number,
     relearn: boolean,
     now: Millis,
-  ): void {
-    const firstAddress = this.#signalled === undefined && signalled !== undefined;
+  ): boolean {
+    const old = this.#signalled;
+    const moved = signalled !== undefined && (old === undefined || !sameSource(old, signalled));
     this.#mode = mode;
     this.#signalled = signalled;
-    // The answer's arrival opens the window too: before it nobody could know where the far end is.
-    if (relearn || firstAddress) this.#windowEnds = now + latchWindowMs;
-    if (relearn) this.#unlock();
-    if (!this.isLocked || mode === 'latch') return;
-    const holds =
-      signalled !== undefined &&
-      (mode === 'signalled' ? sameSource(this.locked, signalled) : sameHost(this.locked, signalled));
-    if (!holds) this.#unlock();
+    if (relearn || moved) {
+      this.#windowEnds = now + latchWindowMs;
+      this.#unlock();
+      return true;
+    }
+    if (this.isLocked && mode !== 'latch' && !this.#allows(this.locked)) this.#unlock();
+    return false;
+  }
+
+  #allows(source: SourceWords): boolean {
+    const signalled = this.#signalled;
+    if (signalled === undefined) return false;
+    return this.#mode === 'signalled' ? sameSource(source, signalled) : sameHost(source, signalled);
   }
 
   classify(source: SourceWords, now: Millis): number {
