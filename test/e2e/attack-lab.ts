@@ -292,7 +292,7 @@ function writeConfigs(folder: string, ports: Ports, options: LabOptions): void {
   ];
   const common = (name: string, first: number): string[] => [
     'media:',
-    `  pools: [{ ip: "${GATEWAY}", ports: [${first}, ${first + 199}] }]`,
+    `  pools: [{ ip: "${GATEWAY}", ports: [${first}, ${first + 3999}] }]`,
     `  symmetric: ${options.symmetric ?? 'signalled'}`,
     'operator:',
     `  socket: ${name}.sock`,
@@ -347,7 +347,7 @@ function writeConfigs(folder: string, ports: Ports, options: LabOptions): void {
     `  - { name: to-inside, from: tunnel, match: "${INSIDE_NUMBER}", to: "peer:inside" }`,
     '  - { name: to-pbx, from: tunnel, match: "6XX", to: "peer:pbx" }',
     '  - { name: to-internet, from: peers, match: "*", to: tunnel }',
-    ...common('gw1', ports.rtp + 400),
+    ...common('gw1', ports.rtp + 4000),
   ]);
 }
 
@@ -388,7 +388,7 @@ export async function until(holds: () => boolean, ms = 3000): Promise<boolean> {
 }
 
 async function freePorts(): Promise<Ports> {
-  const rtp = 2 * randomInt(8000, 15_000);
+  const rtp = 2 * randomInt(5000, 12_000);
   return {
     sip: await freeTcp(),
     tls: await freeTcp(),
