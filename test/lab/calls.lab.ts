@@ -5,9 +5,9 @@ import { account, inward, outward, Pair } from './pair.ts';
 import type { Asterisk } from './peers/asterisk.ts';
 import type { Baresip, Transport } from './peers/baresip.ts';
 import { hostPort } from './peers/sipp.ts';
-import { sleep, until } from './run.ts';
+import { root, sleep, until } from './run.ts';
 import { listen, type ToneReport } from './tone.ts';
-import { type Family, host } from './topology.ts';
+import { type Family, host, spawnInside } from './topology.ts';
 import { readWav } from './wav.ts';
 
 const PHONE_TONE = 500;
@@ -191,6 +191,27 @@ labTest(
     const heard = listen(readWav(await newRecording(pbx.pbx4!, before)), PHONE_TONE);
     const what = JSON.stringify(heard);
     assert.ok(heard.toneSeconds > 2.2, what);
+    await caller.stop();
+  },
+);
+
+labTest(
+  holder,
+  "a stranger's RTP at every media port: neither end hears it, nothing comes back to the stranger",
+  async (lab) => {
+    const caller = await phone(lab, 'v4', 'udp', 'manual');
+    const before = pbx.pbx4!.recordings().length;
+    await caller.call(`${inward.pbx4}608`, gateway('v4', 'udp'));
+    await sleep(500);
+    const file = `${root}/dist/test/lab/rtp-spray.js`;
+    const args = [file, host.stranger.v4, host.gw2.v4, '16384', '17406', '3'];
+    const spray = spawnInside('internet', 'rtp-spray', process.execPath, args);
+    assert.equal(await spray.wait(8000), 0, spray.output);
+    await caller.hangup();
+    await pair.idle();
+    assert.equal(spray.output.trim(), '{"back":0}');
+    assertTone('phone', listen(readWav(caller.recording()), TONES.pbx4), SECONDS);
+    assertTone('PBX', listen(readWav(await newRecording(pbx.pbx4!, before)), PHONE_TONE), SECONDS);
     await caller.stop();
   },
 );
