@@ -196,7 +196,16 @@ export class GatewayProcess {
 
   #input(input: GatewayInput): void {
     if (this.#closed) return;
-    this.#gateway.handle(input, monotonicNow());
+    try {
+      this.#gateway.handle(input, monotonicNow());
+    } catch (error) {
+      // A defect of ours, met by one message: the other calls go on. Counted and logged with its place, not its data.
+      this.metrics.count('sipRefused', 'defect');
+      this.#log.error('defect', {
+        input: input.kind,
+        stack: error instanceof Error ? (error.stack ?? '') : String(error),
+      });
+    }
     this.#drain();
   }
 
