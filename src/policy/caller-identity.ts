@@ -25,8 +25,10 @@ export class CallerIdentity {
     this.#own = own;
   }
 
+  /** However it is written: who reads the number on a telephone takes `+4930100` and `004930100` for `4930100`. */
   isOwn(party: Pick<Party, 'number' | 'numberType'>): boolean {
-    return party.number !== '' && this.#own.some((pattern) => matchesPattern(pattern, party));
+    const forms = party.number === '' ? [] : spellings(party);
+    return this.#own.some((pattern) => forms.some((form) => matchesPattern(pattern, form)));
   }
 
   /**
@@ -43,6 +45,16 @@ export class CallerIdentity {
     }
     return ok({ ...caller, verified: trusted && caller.verified });
   }
+}
+
+function spellings(party: Pick<Party, 'number' | 'numberType'>): Pick<Party, 'number' | 'numberType'>[] {
+  if (party.numberType === 'uri') return [party];
+  const numbers = party.number.startsWith('00') ? [party.number, party.number.slice(2)] : [party.number];
+  return numbers.flatMap((number) => [
+    { number, numberType: party.numberType },
+    { number, numberType: 'unknown' },
+    { number, numberType: 'international' },
+  ]);
 }
 
 function sameNumber(caller: Party, number: string): boolean {
