@@ -1,5 +1,5 @@
 /** What every suite begins and ends with: programs there, network built, a folder, and on failure the tail of every log. */
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -7,7 +7,7 @@ import { type Installed, install } from './install.ts';
 import { Asterisk, type AsteriskOptions } from './peers/asterisk.ts';
 import { Baresip, type BaresipOptions } from './peers/baresip.ts';
 import { Sipp, type SippOptions } from './peers/sipp.ts';
-import { type Background, stopAll } from './run.ts';
+import { type Background, stopAll, until } from './run.ts';
 import { build, heal, remove } from './topology.ts';
 
 /** The whole matrix instead of its corners. */
@@ -95,11 +95,28 @@ export function tail(text: string, lines: number): string {
   return text.trimEnd().split('\n').slice(-lines).join('\n');
 }
 
+const LOCK = join(tmpdir(), 'vsgw-lab.lock');
+
+/** Namespaces have fixed names: one suite at a time on one machine. The lock of a process that is gone is taken over. */
+async function takeTurn(): Promise<void> {
+  await until('the lab to be free', 900_000, () => {
+    try {
+      writeFileSync(LOCK, String(process.pid), { flag: 'wx' });
+      return true;
+    } catch {
+      const owner = existsSync(LOCK) ? Number(readFileSync(LOCK, 'utf8')) : 0;
+      if (owner > 0 && !existsSync(`/proc/${owner}`)) rmSync(LOCK, { force: true });
+      return false;
+    }
+  });
+}
+
 /** Opens the lab for a file of tests; `ready` starts what they share. */
 export function useLab(name: string, ready: (lab: Lab) => Promise<void>): { readonly lab: Lab } {
   const holder: { lab?: Lab } = {};
   before(
     async () => {
+      await takeTurn();
       holder.lab = new Lab(name);
       try {
         await ready(holder.lab);
@@ -109,9 +126,15 @@ export function useLab(name: string, ready: (lab: Lab) => Promise<void>): { read
         );
       }
     },
-    { timeout: 300_000 },
+    { timeout: 1_200_000 },
   );
-  after(() => holder.lab?.close(), { timeout: 30_000 });
+  after(
+    async () => {
+      await holder.lab?.close();
+      rmSync(LOCK, { force: true });
+    },
+    { timeout: 30_000 },
+  );
   return {
     get lab(): Lab {
       if (holder.lab === undefined) throw new Error('the lab is not open yet');

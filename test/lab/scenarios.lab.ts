@@ -32,6 +32,9 @@ interface Inward {
   readonly only?: 'full';
 }
 
+/** SIPp would cover another URI than the one it calls (RFC 7616 3.4.6). */
+const AUTH_URI = ['-auth_uri', `${inward.pbx4}600@${host.gw2.v4}:5060`];
+
 const inwardCases: readonly Inward[] = [
   { scenario: 'uac', extension: '600', calls: 10, more: ['-r', '10', '-d', '500'] },
   { scenario: 'uac', extension: '600', transport: 'tcp', calls: 10, more: ['-r', '10', '-d', '500'] },
@@ -52,6 +55,7 @@ const inwardCases: readonly Inward[] = [
     extension: '600',
     from: 'digest',
     values: { USER: account.username, PASSWORD: account.password },
+    more: AUTH_URI,
   },
 ];
 
@@ -92,6 +96,7 @@ labTest(holder, 'caller outside: a wrong password is never connected', async (la
     to: hostPort(host.gw2.v4, 5060),
     number: `${inward.pbx4}600`,
     values: { USER: account.username, PASSWORD: 'not-the-password', CODE: '401' },
+    more: AUTH_URI,
   });
   const { messages } = await caller.result();
   assert.match(messages, /SIP\/2\.0 401/);
