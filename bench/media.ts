@@ -25,7 +25,7 @@ import { startRtpengine } from './media-rtpengine.ts';
 
 const CLOCK_TICK = Number(spawnSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }).stdout) || 100;
 const PACKETS_PER_SECOND = 50;
-const WARM_UP_SECONDS = 3;
+const WARM_UP_SECONDS = 5;
 const MAX_LOSS_PERCENT = 0.1;
 const SOURCES = fileURLToPath(new URL('../../bench/c/', import.meta.url));
 
