@@ -17,9 +17,13 @@ type Request = Extract<SipEvent, { kind: 'request' }>;
 type Claim = Omit<PendingExchange, 'purpose'>;
 type Authenticate = Extract<SipEvent, { kind: 'authenticate' }>;
 
-/** The relay gateway that knows this domain's accounts: the first site whose link is up. */
+/**
+ * The relay gateway that knows this domain's accounts: the first site of the configuration, while its link is up. Never
+ * another one: it could take anybody for anyone.
+ */
 function home(gw: GatewayState): SiteLink | undefined {
-  return [...gw.links.values()].find((link) => link.usable);
+  const link = gw.links.get(gw.config.tunnel.sites[0]?.name ?? '');
+  return link?.usable === true ? link : undefined;
 }
 
 export function authenticate(gw: GatewayState, event: Authenticate): void {
@@ -34,7 +38,7 @@ export function authenticate(gw: GatewayState, event: Authenticate): void {
     settle(gw, claim, undefined);
     return;
   }
-  if (gw.config.accounts.length > 0) {
+  if (gw.config.accounts.length > 0 || gw.config.role === 'relay') {
     answer(gw, claim, checkProof(gw, event.proof));
     return;
   }
