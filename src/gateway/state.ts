@@ -12,6 +12,7 @@ import type { CounterName, GatewayOutput, LogLine } from './contract.ts';
 import { Counters } from './counters.ts';
 import type { GatewayCall } from './gateway-call.ts';
 import type { GatewayPolicy } from './gateway-policy.ts';
+import { LogLimit } from './log-limit.ts';
 import { Registrar } from './registrar.ts';
 import type { SiteLink } from './site-link.ts';
 import { TraceBook } from './trace.ts';
@@ -43,6 +44,7 @@ export class GatewayState {
   draining = false;
   stopped = false;
   now: Millis = 0;
+  readonly #logLimit = new LogLimit();
   #nextSession = 2; // sip/contract.ts: the user's sessions are even
   #out: GatewayOutput[] = [];
   #head = 0;
@@ -87,7 +89,9 @@ export class GatewayState {
   }
 
   log(level: LogLine['level'], event: string, fields: LogLine['fields'] = {}): void {
-    this.emit({ kind: 'log', level, event, fields });
+    const suppressed = level === 'debug' ? 0 : this.#logLimit.admit(event, this.now);
+    if (suppressed === undefined) return;
+    this.emit({ kind: 'log', level, event, fields: suppressed === 0 ? fields : { ...fields, suppressed } });
   }
 
   newSession(): SessionRef {
