@@ -164,6 +164,7 @@ test('a call set up in the first breath of a new session keeps its stream base f
   world.until(() => next.session.up, 40_000, 'the new session');
   world.run(1000);
   assert.deepEqual(next.of(next.calls[0]!).slice(0, 1), ['proceeding']);
+  world.run(6000); // longer than a base rests after its call
   next.setup({ callee: party('0303'), streamBase: 0x8000_0108 });
   world.run(1000);
   assert.equal(
