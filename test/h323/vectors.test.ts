@@ -70,3 +70,16 @@ test('values of all captures as another decoder wrote them', { skip: noXz }, () 
   }
   assert.ok(count > 1000, String(count));
 });
+
+test('the comparison with value notation finds a difference in every part', () => {
+  const [reference] = ownVectors('ras').filter((r) => r.name === 'ras-brq');
+  const decoded = decodePer(REFERENCE_TYPES[reference!.type]!, fromHex(reference!.hex)!);
+  assert.ok(decoded.ok);
+  const words = reference!.value!.split(' ');
+  for (const [index, word] of words.entries()) {
+    const wrong = words.with(index, word === '{' ? '}' : `${word.replace(/['"]/g, '')}1`).join(' ');
+    assert.notEqual(notationDifference(decoded.value, wrong), undefined, wrong);
+  }
+  assert.notEqual(notationDifference(decoded.value, words.slice(0, -1).join(' ')), undefined);
+  assert.notEqual(notationDifference(decoded.value, `${reference!.value} }`), undefined);
+});

@@ -8,8 +8,8 @@ export interface PerError {
 }
 
 /**
- * `truncated`: more bits wanted than there are. `trailing`: whole octets left over. `range`, `length`, `alphabet`, `alternative`:
- * a constraint of the type is broken. `identifier`: an OBJECT IDENTIFIER's octets are none. `bytes`, `depth`, `elements`,
+ * `truncated`: more bits wanted than there are. `trailing`: whole octets left over. `range` (also of an index), `length`,
+ * `alphabet`: a constraint of the type is broken. `identifier`: an OBJECT IDENTIFIER's octets are none. `bytes`, `depth`, `elements`,
  * `additions`: a limit of the decoder.
  */
 export type PerReason =
@@ -18,7 +18,6 @@ export type PerReason =
   | 'range'
   | 'length'
   | 'alphabet'
-  | 'alternative'
   | 'identifier'
   | 'bytes'
   | 'depth'

@@ -112,7 +112,6 @@ export function readString(reader: BitReader, node: StringNode): string {
     more = length < 0;
     length = Math.abs(length);
     total += length;
-    if (!reader.has(length * node.bits)) break;
     if (node.aligned && length > 0) reader.align();
     if (!reader.has(length * node.bits)) break;
     out += characters(reader, node, length);

@@ -175,7 +175,7 @@ function decodeChoice(at: Decoding, node: ChoiceNode): { choice: string; value: 
   if (node.additions === undefined || reader.bit() === 0) {
     const alternative = node.root[readRange(reader, node.index)];
     if (alternative === undefined || reader.reason !== undefined) {
-      reader.fail('alternative');
+      reader.fail('range');
       return undefined;
     }
     const value = decodeNode(at, alternative.type);
