@@ -1,11 +1,14 @@
 /** The life of a call at a gateway: begun from its leg or from the tunnel, moved between the two, ended, recorded. */
 import { HalfCall } from '../call/half-call.ts';
 import type { HalfCallOutput } from '../call/half-call-contract.ts';
-import type { LegCommand, LegSetup } from '../call/leg.ts';
+import type { LegCommand, LegId, LegSetup } from '../call/leg.ts';
+import type { CallRef } from '../h323/contract.ts';
+import { H245Negotiation } from '../interworking/h245-negotiation.ts';
+import { H323Leg, type H323LegOutput } from '../interworking/h323-leg.ts';
 import { SdpNegotiation } from '../interworking/sdp-negotiation.ts';
 import { SipLeg, type SipLegOutput } from '../interworking/sip-leg.ts';
-import { isIpv6 } from '../machine/address.ts';
-import { fail, ok, type Result } from '../machine/machine.ts';
+import { type Address, isIpv6 } from '../machine/address.ts';
+import { fail, type Millis, ok, type Result } from '../machine/machine.ts';
 import type { CallId, CallMessage, Cause, Party } from '../meta/message.ts';
 import { describeMeta } from '../meta/text.ts';
 import type { Refusal } from '../policy/refusal.ts';
@@ -49,6 +52,34 @@ export function newLeg(
   });
 }
 
+/** Same for an H.323 peer. */
+export function newH323Leg(
+  gw: GatewayState,
+  options: {
+    call: CallId;
+    ref: CallRef;
+    role: 'caller' | 'callee';
+    peer: PeerConfig;
+    target?: Address;
+    source?: string;
+  },
+): H323Leg {
+  const { peer, role, target } = options;
+  const source = options.source ?? target?.ip;
+  return new H323Leg({
+    call: options.ref,
+    role,
+    negotiation: new H245Negotiation({
+      side: role === 'caller' ? 'originator' : 'terminator',
+      ports: gw.media.ports(options.call, familyOf(source ?? peer.host)),
+      codecs: gw.config.media.codecs,
+      acceptMediaAddress: (ip) => gw.policy.mediaAddress(ip, peer.name, source),
+    }),
+    peer: { name: peer.name, fastStart: peer.h323?.fastStart ?? false, trusted: peer.trusted },
+    ...(target === undefined ? {} : { target }),
+  });
+}
+
 /** Address family to offer media in: that of the signalling, where it is known. */
 function familyOf(host: string): 4 | 6 | undefined {
   if (isIpv6(host)) return 6;
@@ -57,7 +88,7 @@ function familyOf(host: string): 4 | 6 | undefined {
 
 export interface BeginFromLeg {
   readonly call: CallId;
-  readonly leg: SipLeg;
+  readonly leg: SipLeg | H323Leg;
   readonly setup: LegSetup;
   /** Signalling source address, for the rate limits. */
   readonly source: string;
@@ -125,14 +156,7 @@ export function beginFromTunnel(
   if (!target.ok) return target;
   const admitted = gw.policy.admit({ site: link.site, peer: target.value.peer.name, emergency }, gw.now);
   if (!admitted.ok) return admitted;
-  const session = gw.newSession();
-  const leg = newLeg(gw, {
-    call: setup.call,
-    session,
-    role: 'callee',
-    peer: target.value.peer,
-    ...(target.value.target === undefined ? {} : { target: target.value.target }),
-  });
+  const leg = legTo(gw, setup.call, target.value);
   const call = enter(gw, {
     id: setup.call,
     side: 'terminator',
@@ -161,29 +185,53 @@ export function beginFromTunnel(
   return call;
 }
 
+interface LegTarget {
+  readonly peer: PeerConfig;
+  /** Where a registered user is, in place of the peer's address. */
+  readonly sip?: SipTarget;
+  readonly h323?: Address;
+}
+
+/** The leg to call a peer or a registered user with. */
+function legTo(gw: GatewayState, call: CallId, to: LegTarget): SipLeg | H323Leg {
+  const { peer, sip, h323 } = to;
+  if (peer.protocol === 'h323') {
+    const target = h323 === undefined ? {} : { target: h323 };
+    return newH323Leg(gw, { call, ref: gw.newSession(), role: 'callee', peer, ...target });
+  }
+  const target = sip === undefined ? {} : { target: sip };
+  return newLeg(gw, { call, session: gw.newSession(), role: 'callee', peer, ...target });
+}
+
 function targetOf(
   gw: GatewayState,
   decision:
     | { readonly kind: 'peer'; readonly peer: string }
     | { readonly kind: 'registered'; readonly callee: Party },
-): Result<{ readonly peer: PeerConfig; readonly target?: SipTarget }, Refusal> {
+): Result<LegTarget, Refusal> {
   if (decision.kind === 'peer') {
     const peer = gw.peer(decision.peer);
     if (peer === undefined) return fail({ cause: 3, reason: 'unknown-peer' });
     if (gw.peersDown.has(peer.name)) return fail({ cause: 27, reason: 'peer-down' });
     return ok({ peer });
   }
+  const terminal = gw.terminals.lookup(decision.callee.number);
+  const service = gw.config.h323?.gatekeeper;
+  if (terminal !== undefined && service !== undefined) {
+    const peer = gw.peer(service.peer);
+    if (peer !== undefined) return ok({ peer, h323: terminal.address });
+  }
   const binding = gw.registrar.lookup(decision.callee.number, gw.now).at(-1);
   const peer = binding === undefined ? undefined : gw.peer(binding.peer);
   if (binding === undefined || peer === undefined) return fail({ cause: 20, reason: 'not-registered' });
-  return ok({ peer, target: { uri: binding.uri, flow: binding.flow } });
+  return ok({ peer, sip: { uri: binding.uri, flow: binding.flow } });
 }
 
 interface Enter {
   readonly id: CallId;
   readonly side: 'originator' | 'terminator';
   readonly link: SiteLink;
-  readonly adapter: SipLeg;
+  readonly adapter: SipLeg | H323Leg;
   readonly peer: string;
   readonly caller: Party;
   readonly callee: Party;
@@ -226,7 +274,7 @@ function enter(gw: GatewayState, options: Enter): Result<GatewayCall, Refusal> {
   const { peer: peerName, caller, callee, route, priority, admission } = options;
   const call: GatewayCall = {
     half,
-    leg: adapter.session,
+    leg: legId(gw, adapter),
     peer: peerName,
     site: link.site,
     adapter,
@@ -251,8 +299,12 @@ function enter(gw: GatewayState, options: Enter): Result<GatewayCall, Refusal> {
     );
   }
   gw.trace.open(id, options.peer, link.site);
-  gw.trace.claim(id, adapter.session);
+  gw.trace.claim(id, call.leg);
   return ok(call);
+}
+
+function legId(gw: GatewayState, adapter: SipLeg | H323Leg): LegId {
+  return adapter.protocol === 'sip' ? adapter.session : gw.h323Leg(adapter.call);
 }
 
 export function gatewayName(gw: GatewayState): 'relay-gateway' | 'termination-gateway' {
@@ -281,11 +333,28 @@ export function drainCall(gw: GatewayState, call: GatewayCall): void {
   if (call.overAt === undefined) gw.media.update(call.half.call, call.adapter.streams(), gw.now);
   gw.timers.set(
     `call:${call.half.call}`,
-    call.overAt === undefined ? call.half.deadline() : call.overAt + MEDIA_WAIT_MS,
+    call.overAt === undefined ? callDeadline(call) : call.overAt + MEDIA_WAIT_MS,
   );
 }
 
-function fromAdapter(gw: GatewayState, call: GatewayCall, output: SipLegOutput): void {
+function legRefused(call: GatewayCall): 'sipRefused' | 'h323Refused' {
+  return call.adapter.protocol === 'sip' ? 'sipRefused' : 'h323Refused';
+}
+
+function callDeadline(call: GatewayCall): Millis | undefined {
+  const half = call.half.deadline();
+  const leg = call.adapter.protocol === 'h323' ? call.adapter.deadline() : undefined;
+  return half === undefined || (leg !== undefined && leg < half) ? leg : half;
+}
+
+/** What of a call is due. */
+export function callTimeout(gw: GatewayState, call: GatewayCall): void {
+  if (call.overAt !== undefined) return;
+  if (call.adapter.protocol === 'h323') call.adapter.timeout(gw.now);
+  call.half.timeout(gw.now);
+}
+
+function fromAdapter(gw: GatewayState, call: GatewayCall, output: SipLegOutput | H323LegOutput): void {
   switch (output.kind) {
     case 'event':
       call.half.leg(output.event, gw.now);
@@ -293,11 +362,14 @@ function fromAdapter(gw: GatewayState, call: GatewayCall, output: SipLegOutput):
     case 'sip':
       gw.sip.handle({ kind: 'command', command: output.command }, gw.now);
       break;
+    case 'h323':
+      gw.h323.handle({ kind: 'command', command: output.command }, gw.now);
+      break;
     case 'digit':
       gw.media.digit(call.half.call, output.stream, output.digit, output.durationMs);
       break;
     case 'count':
-      gw.count('sipRefused', output.reason);
+      gw.count(legRefused(call), output.reason);
       break;
   }
 }
@@ -305,7 +377,7 @@ function fromAdapter(gw: GatewayState, call: GatewayCall, output: SipLegOutput):
 function fromHalf(gw: GatewayState, call: GatewayCall, output: HalfCallOutput): void {
   switch (output.kind) {
     case 'leg':
-      call.adapter.command(withRoute(call, output.command));
+      call.adapter.command(withRoute(call, output.command), gw.now);
       // Ports and payload types are settled before the far end can have read our message.
       if (call.overAt === undefined) gw.media.update(call.half.call, call.adapter.streams(), gw.now);
       break;
@@ -328,7 +400,7 @@ function fromHalf(gw: GatewayState, call: GatewayCall, output: HalfCallOutput): 
       call.half.transferResult('failure', 79);
       break;
     case 'refused-message':
-      gw.count(output.from === 'tunnel' ? 'metaRefused' : 'sipRefused', output.reason);
+      gw.count(output.from === 'tunnel' ? 'metaRefused' : legRefused(call), output.reason);
       gw.log('debug', 'message out of state', {
         call: call.half.call,
         from: output.from,

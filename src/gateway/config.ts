@@ -11,6 +11,8 @@ export interface GatewayConfig {
   readonly name: string;
   readonly tunnel: TunnelConfig;
   readonly sip: SipConfig;
+  /** Undefined: this gateway speaks no H.323. */
+  readonly h323?: H323Config;
   readonly media: MediaConfig;
   readonly peers: readonly PeerConfig[];
   readonly accounts: readonly AccountConfig[];
@@ -64,6 +66,63 @@ export interface ListenerConfig {
   readonly clientCa?: string;
 }
 
+/** H.323 on the own side of this gateway. */
+export interface H323Config {
+  readonly listeners: readonly H323ListenerConfig[];
+  /** TCP ports for H.245 connections to us, inclusive; default 30000..30999. */
+  readonly h245Ports: readonly [number, number];
+  /** Our own small gatekeeper. */
+  readonly gatekeeper?: GatekeeperConfig;
+}
+
+/** `tcp`: call signalling (1720), `udp`: RAS (1719). */
+export interface H323ListenerConfig {
+  readonly name: string;
+  readonly transport: 'tcp' | 'udp';
+  readonly address: Address;
+  readonly advertise?: Address;
+}
+
+/** For terminals that have no gatekeeper: accounts of this gateway are who may register. */
+export interface GatekeeperConfig {
+  readonly identifier: string;
+  /** RAS listener it answers on, and signalling listener its terminals are told to call. */
+  readonly listener: string;
+  readonly signalling: string;
+  /** Peer whose name calls of registered terminals bear. */
+  readonly peer: string;
+  readonly timeToLiveSeconds: number;
+  /** Terminals with a number of `accounts` may register without a password. */
+  readonly open: boolean;
+}
+
+/** What only H.323 peers have. */
+export interface H323PeerConfig {
+  readonly fastStart: boolean;
+  readonly tunnelling: boolean;
+  /** Begin H.245 before Connect. */
+  readonly earlyH245: boolean;
+  readonly keepConnection: boolean;
+  /** Our own names towards this peer: numbers (0-9 * #) or h323-IDs. */
+  readonly aliases: readonly string[];
+  /** Register there, and ask admission for every call from and to this peer. */
+  readonly gatekeeper?: GatekeeperAccessConfig;
+}
+
+export interface GatekeeperAccessConfig {
+  readonly host: string;
+  readonly port?: number;
+  /** RAS listener to send from. */
+  readonly listener?: string;
+  readonly identifier?: string;
+  /** Numbers or h323-IDs to register, at least one. */
+  readonly aliases: readonly string[];
+  readonly timeToLiveSeconds: number;
+  /** H.235.1 baseline (password, HMAC-SHA1-96). */
+  readonly username?: string;
+  readonly password?: string;
+}
+
 export interface MediaConfig {
   /** One per address family; ports inclusive, RTP on even numbers. */
   readonly pools: readonly MediaPoolConfig[];
@@ -80,10 +139,10 @@ export interface MediaPoolConfig {
   readonly ports: readonly [number, number]; // default 16384..32767
 }
 
-/** A SIP (later H.323) neighbour on this gateway's own side. */
+/** A SIP or H.323 neighbour on this gateway's own side. */
 export interface PeerConfig {
   readonly name: string;
-  readonly protocol: 'sip';
+  readonly protocol: 'sip' | 'h323';
   readonly host: string;
   readonly port?: number;
   readonly transport?: SignallingTransport;
@@ -105,6 +164,8 @@ export interface PeerConfig {
   /** Media addresses this peer may name (CIDR); empty: termination: any public or equal to the signalling source; relay: peer host + mediaNetworks. */
   readonly mediaNetworks: readonly string[];
   readonly maxCalls: number;
+  /** Only, and always, where `protocol` is h323. */
+  readonly h323?: H323PeerConfig;
 }
 
 /** Secrets live on GW1 only (relay). */

@@ -1,6 +1,7 @@
 /** A whole gateway as one machine: what goes in, what comes out. process/ carries; test/sim plays the world. */
 
 import type { CallRecord } from '../call/record.ts';
+import type { H323Input, H323Output } from '../h323/contract.ts';
 import type { Millis, Timeout } from '../machine/machine.ts';
 import type { PlaneCommand, PlaneEvent, StreamCounters } from '../media/plane-contract.ts';
 import type { SipInput, SipOutput } from '../sip/contract.ts';
@@ -10,6 +11,7 @@ import type { GatewayConfig } from './config.ts';
 export type GatewayInput =
   | Timeout
   | { readonly kind: 'sip'; readonly input: Exclude<SipInput, Timeout | { kind: 'command' }> }
+  | { readonly kind: 'h323'; readonly input: Exclude<H323Input, Timeout | { kind: 'command' }> }
   /** `site`: name of the far gateway as its certificate says. */
   | {
       readonly kind: 'tunnel';
@@ -28,6 +30,7 @@ export type GatewayInput =
 
 export type GatewayOutput =
   | { readonly kind: 'sip'; readonly output: Exclude<SipOutput, { kind: 'event' | 'count' | 'trace' }> }
+  | { readonly kind: 'h323'; readonly output: Exclude<H323Output, { kind: 'event' | 'count' | 'trace' }> }
   | {
       readonly kind: 'tunnel';
       readonly site: string;
@@ -66,6 +69,7 @@ export const COUNTER_NAMES = {
   callsRefused: 'reason',
   releases: 'cause',
   sipRefused: 'reason',
+  h323Refused: 'reason',
   metaRefused: 'reason',
   tunnelEvents: 'event',
   laneRefused: 'reason',

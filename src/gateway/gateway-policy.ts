@@ -98,12 +98,14 @@ export class GatewayPolicy {
   }
 
   /** The peer a source belongs to: by certificate name, else by address; a peer for everybody comes last. Banned strangers: nobody. */
-  identify(source: Source, now: Millis): string | undefined {
+  identify(source: Source, now: Millis, protocol: PeerConfig['protocol'] = 'sip'): string | undefined {
     const byName = this.#peers.find(
       ({ peer }) =>
-        peer.certificateName !== undefined && source.certificateNames.includes(peer.certificateName),
+        peer.protocol === protocol &&
+        peer.certificateName !== undefined &&
+        source.certificateNames.includes(peer.certificateName),
     );
-    const found = byName ?? this.#peerOf(source.remote.ip);
+    const found = byName ?? this.#peerOf(source.remote.ip, protocol);
     if (found === undefined) return undefined;
     if (found.everybody && this.#bans.banned(source.remote.ip, now)) return undefined;
     return found.peer.name;
@@ -169,6 +171,14 @@ export class GatewayPolicy {
     return mediaAddressProblem(ip, rules, signallingSource) === undefined;
   }
 
+  /** Whether signalling (H.245, a call signalling address told by a gatekeeper) may be connected to this address for the peer. */
+  signallingAddress(ip: string, peer: string): boolean {
+    const policy = this.#peers.find((p) => p.peer.name === peer);
+    if (policy === undefined) return false;
+    const rules = { networks: policy.media, closed: !policy.everybody, own: this.#own };
+    return mediaAddressProblem(ip, rules, undefined) === undefined;
+  }
+
   emergency(callee: Party): boolean {
     return this.#emergency.includes(callee);
   }
@@ -215,8 +225,10 @@ export class GatewayPolicy {
     return bucket.take(now);
   }
 
-  #peerOf(ip: string): PeerPolicy | undefined {
-    return this.#peers.find((p) => p.sources.has(ip));
+  #peerOf(ip: string, protocol?: PeerConfig['protocol']): PeerPolicy | undefined {
+    return this.#peers.find(
+      (p) => (protocol === undefined || p.peer.protocol === protocol) && p.sources.has(ip),
+    );
   }
 }
 

@@ -8,10 +8,12 @@ import type { PlaneEvent } from '../media/plane-contract.ts';
 import type { SipOutput } from '../sip/contract.ts';
 import { SipEndpoint } from '../sip/endpoint.ts';
 import type { TunnelOptions } from '../tunnel/contract.ts';
-import { drainCall, finishCall, releaseCall } from './calls.ts';
+import { callTimeout, drainCall, finishCall, releaseCall } from './calls.ts';
 import type { GatewayConfig, ListenerConfig, PeerConfig } from './config.ts';
 import type { GatewayInput, GatewayOutput } from './contract.ts';
 import { GatewayPolicy } from './gateway-policy.ts';
+import { type H323Machine, type H323MachineOptions, NoH323 } from './h323-machine.ts';
+import { configureH323, h323Decisions, h323Output } from './h323-side.ts';
 import { sipEvent } from './sip-side.ts';
 import { SiteLink } from './site-link.ts';
 import { type GatewayProviders, GatewayState } from './state.ts';
@@ -24,6 +26,8 @@ export interface GatewayOptions {
   readonly providers: GatewayProviders;
   /** Tells restarts apart in the tunnel (tunnel/contract.ts). */
   readonly bootId: TunnelOptions['bootId'];
+  /** Makes the H.323 endpoint. */
+  readonly h323?: (options: H323MachineOptions) => H323Machine;
 }
 
 /** Most inputs handled between two drains of everything: a guard against an endless exchange, which would be a bug. */
@@ -59,7 +63,21 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
       pools: config.media.pools,
       maxCalls: config.limits.maxCalls + 100,
     });
-    this.#gw = new GatewayState({ config, policy, providers, sip, media });
+    const h323Options: H323MachineOptions = {
+      ...providers,
+      decisions: h323Decisions(() => this.#gw),
+      limits: {
+        calls: config.limits.maxCalls + 100,
+        callsPerSource: config.limits.maxCalls,
+        connections: 2000,
+        connectionsPerSource: config.limits.connectionsPerSource,
+        exchanges: 2000,
+        terminals: 10_000,
+        terminalsPerSource: 20,
+      },
+    };
+    const h323 = options.h323?.(h323Options) ?? new NoH323();
+    this.#gw = new GatewayState({ config, policy, providers, sip, h323, media });
     for (const site of sitesOf(config)) this.#addLink(site);
   }
 
@@ -71,6 +89,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     return {
       calls: gw.calls.size,
       ...gw.sip.sizes,
+      ...prefixed('h323', gw.h323.sizes),
       ports: gw.media.sizes.ports,
       mediaCalls: gw.media.sizes.calls,
       mediaStreams: gw.media.sizes.streams,
@@ -94,6 +113,9 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
       case 'sip':
         if (input.input.kind === 'stream-closed') gw.registrar.connectionClosed(input.input.connection);
         gw.sip.handle(input.input, gw.now);
+        break;
+      case 'h323':
+        gw.h323.handle(input.input, gw.now);
         break;
       case 'tunnel':
         gw.links.get(input.site)?.input(input.input, gw.now);
@@ -157,6 +179,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
   #start(): void {
     const gw = this.#gw;
     this.#configureSip();
+    configureH323(gw);
     // A session has nothing to say until it is asked for the first time: its deadline is `dial now`.
     for (const link of gw.links.values()) link.input({ kind: 'timeout' }, gw.now);
     gw.log('info', 'gateway started', { name: gw.config.name, role: gw.config.role });
@@ -184,6 +207,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     for (const site of sitesOf(config)) if (!gw.links.has(site)) this.#addLink(site);
     for (const site of [...gw.links.keys()]) if (!sitesOf(config).includes(site)) this.#removeLink(site);
     this.#configureSip();
+    configureH323(gw);
     gw.log('info', 'configuration taken over', { name: config.name });
   }
 
@@ -193,6 +217,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     if (!gw.draining) {
       gw.draining = true;
       gw.sip.handle({ kind: 'command', command: { kind: 'drain', retryAfterSeconds: 30 } }, gw.now);
+      gw.h323.handle({ kind: 'command', command: { kind: 'drain' } }, gw.now);
       for (const link of gw.links.values()) link.input({ kind: 'drain' }, gw.now);
       gw.log('info', 'draining', { calls: gw.calls.size });
     }
@@ -203,6 +228,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     const gw = this.#gw;
     for (let key = gw.timers.take(gw.now); key !== undefined; key = gw.timers.take(gw.now)) {
       if (key === 'sip') gw.sip.handle({ kind: 'timeout' }, gw.now);
+      else if (key === 'h323') gw.h323.handle({ kind: 'timeout' }, gw.now);
       else if (key === 'media') gw.media.timeout(gw.now);
       else if (key === 'registrar') gw.registrar.expire(gw.now);
       else if (key === 'drain')
@@ -213,7 +239,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
       } else if (key.startsWith('call:')) {
         const call = gw.calls.byCall(key.slice(5));
         if (call === undefined) continue;
-        if (call.overAt === undefined) call.half.timeout(gw.now);
+        callTimeout(gw, call);
         gw.dirty.add(call);
       }
     }
@@ -256,12 +282,14 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     for (let round = 0; ; round++) {
       if (round > SETTLE_ROUNDS) throw new Error('gateway does not settle');
       let moved = this.#drainSip();
+      moved = this.#drainH323() || moved;
       moved = this.#drainLinks() || moved;
       moved = this.#drainMedia() || moved;
       moved = this.#drainCalls() || moved;
       if (!moved) break;
     }
     gw.timers.set('sip', gw.sip.deadline());
+    gw.timers.set('h323', gw.h323.deadline());
     gw.timers.set('media', gw.media.deadline());
     gw.timers.set('registrar', gw.registrar.deadline());
     for (const link of gw.links.values()) gw.timers.set(`link:${link.site}`, link.deadline());
@@ -272,6 +300,16 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
       gw.timers.set('drain', undefined);
       gw.emit({ kind: 'stopped' });
     }
+  }
+
+  #drainH323(): boolean {
+    const gw = this.#gw;
+    let moved = false;
+    for (let output = gw.h323.poll(); output !== undefined; output = gw.h323.poll()) {
+      moved = true;
+      h323Output(gw, output);
+    }
+    return moved;
   }
 
   #drainSip(): boolean {
@@ -365,6 +403,10 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     }
     return moved;
   }
+}
+
+function prefixed(prefix: string, sizes: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(sizes).map(([key, size]) => [`${prefix}.${key}`, size]));
 }
 
 function sitesOf(config: GatewayConfig): readonly string[] {

@@ -31,7 +31,7 @@ export function sipEvent(gw: GatewayState, event: SipEvent): void {
       const call = gw.calls.byLeg(event.session);
       if (event.kind === 'ended') gw.trace.forgetPending(event.session);
       if (call === undefined) return; // refused before it became a call
-      call.adapter.sip(event);
+      if (call.adapter.protocol === 'sip') call.adapter.sip(event);
       gw.dirty.add(call);
     }
   }

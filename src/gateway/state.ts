@@ -1,6 +1,8 @@
 /** Everything one gateway holds, and the way effects leave it. The other files of this folder are the operations on it. */
 import { toHex } from '../bytes/text.ts';
 import { CallTable } from '../call/call-table.ts';
+import type { LegId } from '../call/leg.ts';
+import type { CallRef } from '../h323/contract.ts';
 import type { Crypto, Millis, Random, WallMillis } from '../machine/machine.ts';
 import { Timers } from '../machine/timers.ts';
 import type { MediaControl } from '../media/media-control.ts';
@@ -12,9 +14,11 @@ import type { CounterName, GatewayOutput, LogLine } from './contract.ts';
 import { Counters } from './counters.ts';
 import type { GatewayCall } from './gateway-call.ts';
 import type { GatewayPolicy } from './gateway-policy.ts';
+import type { H323Machine } from './h323-machine.ts';
 import { LogLimit } from './log-limit.ts';
 import { Registrar } from './registrar.ts';
 import type { SiteLink } from './site-link.ts';
+import { Terminals } from './terminals.ts';
 import { TraceBook } from './trace.ts';
 
 export interface GatewayProviders {
@@ -24,11 +28,15 @@ export interface GatewayProviders {
   wall(): WallMillis;
 }
 
+/** Leg ids of H.323 calls begin here; a gateway does not live to see as many SIP sessions. */
+const H323_LEGS = 2 ** 40;
+
 export class GatewayState {
   config: GatewayConfig;
   policy: GatewayPolicy;
   readonly providers: GatewayProviders;
   readonly sip: SipEndpoint;
+  readonly h323: H323Machine;
   readonly media: MediaControl;
   readonly links = new Map<string, SiteLink>();
   readonly calls: CallTable<GatewayCall>;
@@ -37,6 +45,8 @@ export class GatewayState {
   readonly timers = new Timers<string>();
   readonly counters = new Counters();
   readonly registrar = new Registrar();
+  /** Terminals at our gatekeeper: account to the peer's address to call, by alias. */
+  readonly terminals = new Terminals();
   readonly trace = new TraceBook();
   readonly peersDown = new Set<string>();
   readonly peersUp = new Set<string>();
@@ -54,12 +64,14 @@ export class GatewayState {
     policy: GatewayPolicy;
     providers: GatewayProviders;
     sip: SipEndpoint;
+    h323: H323Machine;
     media: MediaControl;
   }) {
     this.config = options.config;
     this.policy = options.policy;
     this.providers = options.providers;
     this.sip = options.sip;
+    this.h323 = options.h323;
     this.media = options.media;
     this.calls = new CallTable(options.config.limits.maxCalls + 100);
   }
@@ -98,6 +110,11 @@ export class GatewayState {
     const session = this.#nextSession;
     this.#nextSession += 2;
     return session;
+  }
+
+  /** The leg of an H.323 call: its references and SIP's sessions count by themselves. */
+  h323Leg(call: CallRef): LegId {
+    return H323_LEGS + call;
   }
 
   newCallId(): CallId {

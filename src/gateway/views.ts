@@ -47,7 +47,7 @@ function statusView(gw: GatewayState): StatusView {
       state: gw.peersDown.has(peer.name) ? 'down' : gw.peersUp.has(peer.name) ? 'up' : 'unprobed',
     })),
     shards: [...gw.shards].map(([shard, implementation]) => ({ shard, implementation })),
-    registrations: gw.registrar.size,
+    registrations: gw.registrar.size + gw.terminals.size,
     counters: gw.counters.view(),
     foreignNames: gw.counters.foreign(),
   };

@@ -41,6 +41,7 @@ export type ModifyStep =
   | 'theirs-asked';
 
 export class SipLeg {
+  readonly protocol = 'sip';
   readonly session: SessionRef;
   readonly role: 'caller' | 'callee';
   readonly negotiation: SdpNegotiation;

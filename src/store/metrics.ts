@@ -12,6 +12,7 @@ const COUNTER_HELP: Readonly<Record<CounterName, readonly [name: string, help: s
   callsRefused: ['calls_refused_total', 'Calls refused by this gateway, by reason'],
   releases: ['releases_total', 'Calls ended, by Q.850 cause'],
   sipRefused: ['sip_refused_total', 'SIP messages refused or ignored, by reason'],
+  h323Refused: ['h323_refused_total', 'H.323 messages refused or ignored, by reason'],
   metaRefused: ['meta_refused_total', 'Meta messages refused, by reason'],
   tunnelEvents: ['tunnel_events_total', 'Events of the tunnel to the other gateway'],
   laneRefused: ['lane_refused_total', 'Media connections refused, by reason'],

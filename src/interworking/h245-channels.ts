@@ -1,0 +1,209 @@
+/** Logical channels of an H.323 leg: which to open, which of the far end's to take, and when the other gateway is told. */
+import type { H323Event } from '../h323/contract.ts';
+import type { H323Leg } from './h323-leg.ts';
+
+/** contract.ts `capabilities`: who is not master waits so long for the far end's channel, to use the same codec. */
+const OPEN_WAIT_MS = 1000;
+/** From the far end's Connect until its media must be settled. */
+export const MEDIA_WAIT_MS = 15_000;
+/** Both sides changed at once: the numbers of RFC 3261 14.1, so that one of us is first. */
+const RETRY_MS = { caller: 1000, callee: 2100 } as const;
+const MAX_REFUSALS = 3;
+
+/** Something is known now that was not before: goes as far as it can. */
+export function reconcile(leg: H323Leg): void {
+  if (leg.ended) return;
+  judgeAsked(leg);
+  openOurs(leg);
+  settleAnswer(leg);
+}
+
+/** What we can receive, where it is not what the far end was told. */
+export function declare(leg: H323Leg): void {
+  const capabilities = leg.negotiation.ownCapabilities();
+  const text = JSON.stringify(capabilities);
+  if (leg.declared === text) return;
+  leg.declared = text;
+  leg.send({ kind: 'capabilities', call: leg.call, capabilities });
+}
+
+/** Holds or resumes the far end as the other side wishes: H.323 8.4.6, the empty capability set. */
+export function applyWish(leg: H323Leg): void {
+  if (leg.ended || !leg.confirmed || leg.negotiation.wanted !== leg.holding) return;
+  leg.holding = !leg.negotiation.wanted;
+  leg.send({ kind: leg.holding ? 'hold' : 'retrieve', call: leg.call });
+}
+
+function judgeAsked(leg: H323Leg): void {
+  const { asked, negotiation, call } = leg;
+  if (asked === undefined || !negotiation.settled) return;
+  leg.asked = undefined;
+  const media = asked.channel.kind;
+  const problem = negotiation.channelProblem(asked.channel);
+  if (problem !== undefined) {
+    const reason = asked.conflict && leg.master && problem === 'codec' ? 'conflict' : problem;
+    leg.count(`channel-${reason}`);
+    leg.send({ kind: 'reject-channel', call, media, reason });
+    return;
+  }
+  negotiation.accepted(asked.channel);
+  leg.send({ kind: 'accept-channel', call, media, local: negotiation.local() });
+}
+
+function openOurs(leg: H323Leg): void {
+  const { negotiation } = leg;
+  if (!negotiation.settled || !negotiation.farKnown || negotiation.farHeld) return;
+  if (leg.opening !== undefined || negotiation.sending !== undefined) return;
+  if (!leg.master && !leg.waited && negotiation.receiving === undefined) {
+    leg.wait('open', OPEN_WAIT_MS);
+    return;
+  }
+  const format = negotiation.choose();
+  const capability = format === undefined ? undefined : negotiation.channel(format);
+  if (format === undefined || capability === undefined) {
+    withoutCodec(leg);
+    return;
+  }
+  leg.opening = format;
+  leg.send({ kind: 'open-channel', call: leg.call, capability, local: negotiation.local() });
+}
+
+/** The far end can receive nothing of what the other side agreed to. */
+function withoutCodec(leg: H323Leg): void {
+  const { negotiation } = leg;
+  if (negotiation.answerDue) {
+    leg.breakOff('no-common-codec', 88);
+    return;
+  }
+  if (!leg.confirmed || leg.modify !== 'none') return; // a change is possible only of a call that stands
+  const offer = leg.offeredAnew ? undefined : negotiation.capabilityOffer();
+  leg.offeredAnew = true;
+  if (offer?.ok !== true) {
+    leg.breakOff('no-common-codec', 88);
+    return;
+  }
+  leg.modify = 'ours';
+  leg.emit({ kind: 'modify', media: offer.value });
+}
+
+/** Callee: the answer is made once both directions are known, so that it names the codec of each. */
+function settleAnswer(leg: H323Leg): void {
+  const { negotiation } = leg;
+  if (leg.ended || !negotiation.answerDue) return;
+  const { sending, receiving } = negotiation;
+  if (sending === undefined) {
+    // The far end may be on hold from the start: what it sends is all there is.
+    if (!negotiation.farHeld || receiving === undefined) return;
+  } else if (receiving === undefined && !leg.waited) {
+    leg.wait('open', OPEN_WAIT_MS);
+    return;
+  }
+  makeAnswer(leg);
+}
+
+export function makeAnswer(leg: H323Leg): void {
+  const { sending, receiving } = leg.negotiation;
+  const codecs = [sending, receiving].filter((f) => f !== undefined);
+  leg.answer = leg.negotiation.answer(codecs.filter((f, i) => codecs.findIndex((o) => o.id === f.id) === i));
+  tell(leg);
+}
+
+/** The other gateway hears of what is settled: with Connect where that came, at once where there is something to hear. */
+export function tell(leg: H323Leg): void {
+  const { negotiation, pendingConnect } = leg;
+  if (leg.ended) return;
+  if (pendingConnect !== undefined) {
+    if (negotiation.answerDue || (leg.lateOffer && !negotiation.farKnown)) return;
+    const offer = leg.lateOffer ? negotiation.capabilityOffer() : undefined;
+    if (offer?.ok === false) {
+      leg.breakOff(offer.error.reason, offer.error.cause);
+      return;
+    }
+    const media = offer?.value ?? leg.answer;
+    leg.pendingConnect = undefined;
+    leg.answer = undefined;
+    leg.due.delete('media');
+    leg.emit({ kind: 'connect', branch: 0, ...pendingConnect, ...(media === undefined ? {} : { media }) });
+    if (!leg.lateOffer) applyWish(leg);
+    return;
+  }
+  if (leg.answer !== undefined && leg.inBand) {
+    const media = leg.answer;
+    leg.answer = undefined;
+    leg.emit({ kind: 'progress', branch: 0, media });
+  }
+}
+
+/** The far end's hold or resumption, as an offer to the other gateway. */
+export function change(leg: H323Leg): void {
+  if (!leg.confirmed || leg.pendingConnect !== undefined) return;
+  if (leg.modify !== 'none' || leg.negotiation.offerOpen) {
+    leg.changeDue = true;
+    return;
+  }
+  const offer = leg.negotiation.agreedOffer();
+  if (offer === undefined) return;
+  leg.modify = 'ours';
+  leg.emit({ kind: 'modify', media: offer });
+}
+
+/** A change is over, one way or the other. */
+export function changed(leg: H323Leg, retry: boolean): void {
+  leg.modify = 'none';
+  if (retry) leg.wait('retry', RETRY_MS[leg.role]);
+  else if (leg.changeDue) {
+    leg.changeDue = false;
+    change(leg);
+  }
+  reconcile(leg);
+}
+
+export function channelEvent(leg: H323Leg, event: H323Event): void {
+  const { negotiation } = leg;
+  switch (event.kind) {
+    case 'channel-asked':
+      leg.asked = { channel: event.channel, conflict: event.conflict };
+      reconcile(leg);
+      break;
+    case 'channel-opened':
+      leg.opening = undefined;
+      leg.refusals = 0;
+      if (negotiation.opened(event.channel)) reconcile(leg);
+      else leg.breakOff('media-address', 47);
+      break;
+    case 'channel-rejected':
+      rejected(leg, event.reason);
+      break;
+    case 'channel-closed':
+      if (event.media !== 'audio') break;
+      negotiation.closed(event.direction);
+      reconcile(leg);
+      break;
+    default:
+      break;
+  }
+}
+
+function rejected(leg: H323Leg, reason: Extract<H323Event, { kind: 'channel-rejected' }>['reason']): void {
+  const format = leg.opening;
+  leg.opening = undefined;
+  leg.count(`channel-rejected-${reason}`);
+  leg.refusals++;
+  if (leg.refusals > MAX_REFUSALS) {
+    leg.breakOff('channel-refused', 47);
+    return;
+  }
+  switch (reason) {
+    case 'codec':
+      if (format !== undefined) leg.negotiation.exclude(format);
+      break;
+    case 'conflict': // the master's channel is on its way; ours follows its codec
+      leg.waited = false;
+      leg.master = false;
+      break;
+    default:
+      leg.breakOff('channel-refused', 47);
+      return;
+  }
+  reconcile(leg);
+}
