@@ -18,6 +18,8 @@ import type { Udp, UdpReceiver } from './udp.ts';
 
 const SILENT_AFTER_MS = 30_000;
 const HOUSEKEEPING_MS = 100;
+/** A report of all streams goes out in so many parts: a poll must not wait for hundreds of them. */
+const REPORT_PHASES = 4;
 /** All sessions of a worker together. */
 const MAX_LEGS = 8192;
 const MAX_SESSIONS = 256;
@@ -55,6 +57,7 @@ export class Engine implements UdpReceiver {
   #drained = false;
   #reportEvery = 0;
   #reportAt: Millis = 0;
+  #reportPhase = 0;
   #housekeepingAt: Millis = 0;
 
   constructor(options: EngineOptions) {
@@ -135,16 +138,17 @@ export class Engine implements UdpReceiver {
       for (const session of this.#sessions.values()) this.#keepSession(session, now);
     }
     if (this.#reportEvery > 0 && now >= this.#reportAt) {
-      this.#reportAt = now + this.#reportEvery;
+      this.#reportAt = now + this.#reportEvery / REPORT_PHASES;
       this.#report();
     }
   }
 
-  /** What a successor of this worker needs to go on. */
-  snapshot(): LegSnapshot[] {
+  /** What a successor of this worker needs to go on: every `phases`-th leg, so that no poll waits for all of them. */
+  snapshot(phase: number, phases: number): LegSnapshot[] {
     const now = this.#options.now();
     const out: LegSnapshot[] = [];
-    for (const leg of this.#legs) {
+    for (let slot = phase; slot < this.#legs.length; slot += phases) {
+      const leg = this.#legs[slot];
       if (!leg?.opened) continue;
       const { session, stream } = leg.config;
       out.push({ session, stream, state: leg.state(now) });
@@ -327,7 +331,11 @@ export class Engine implements UdpReceiver {
 
   #report(): void {
     const streams: StreamCounters[] = [];
-    for (const leg of this.#legs) if (leg?.opened) streams.push(leg.counters());
+    this.#reportPhase = (this.#reportPhase + 1) % REPORT_PHASES;
+    for (let slot = this.#reportPhase; slot < this.#legs.length; slot += REPORT_PHASES) {
+      const leg = this.#legs[slot];
+      if (leg?.opened) streams.push(leg.counters());
+    }
     const lanes = [...this.#sessions.values()].flatMap((s) => s.lanes?.counters() ?? []);
     this.#options.emit({ kind: 'counters', streams, lanes });
   }

@@ -34,8 +34,8 @@ interface Shard {
   draining: boolean;
   readonly sessions: Map<SessionId, SessionCommand>;
   readonly legs: Map<string, StreamLegConfig>;
-  snapshot: readonly LegSnapshot[];
-  snapshotAt: number;
+  /** Last known state of each leg, by key, and when it was taken (wall clock). */
+  readonly states: Map<string, { readonly leg: LegSnapshot; readonly at: number }>;
 }
 
 /**
@@ -149,13 +149,16 @@ export class PlaneSupervisor {
 
   #message(shard: Shard, message: ToMain, ready: () => void): void {
     if (message.type === 'snapshot') {
-      shard.snapshot = message.legs;
-      shard.snapshotAt = Date.now();
+      const at = Date.now();
+      for (const leg of message.legs) {
+        const key = legKey(leg);
+        if (shard.legs.has(key)) shard.states.set(key, { leg, at });
+      }
       return;
     }
     for (const event of message.events) {
       if (event.kind === 'ready') ready();
-      if (event.kind === 'open-failed') shard.legs.delete(legKey(event));
+      if (event.kind === 'open-failed') forget(shard, legKey(event));
       this.onEvent(shard.number, event);
     }
   }
@@ -180,15 +183,14 @@ export class PlaneSupervisor {
   /** Gives the successor the sessions and streams, and where each stream stood. */
   #restore(shard: Shard): void {
     shard.ready = true;
-    const age = Date.now() - shard.snapshotAt;
-    const states = new Map(shard.snapshot.map((leg) => [legKey(leg), leg.state]));
+    const now = Date.now();
     for (const command of shard.sessions.values()) post(shard, { type: 'command', command });
     if (shard.report !== undefined) post(shard, { type: 'command', command: shard.report });
     for (const [key, leg] of shard.legs) {
-      const state = states.get(key);
+      const known = shard.states.get(key);
       const command: PlaneCommand = { kind: 'open', leg };
-      if (state === undefined) post(shard, { type: 'command', command });
-      else post(shard, { type: 'command', command, resume: older(state, age) });
+      if (known === undefined) post(shard, { type: 'command', command });
+      else post(shard, { type: 'command', command, resume: older(known.leg.state, now - known.at) });
     }
     if (shard.draining) post(shard, { type: 'command', command: { kind: 'drain' } });
   }
@@ -206,8 +208,7 @@ function newShard(number: number): Shard {
     draining: false,
     sessions: new Map(),
     legs: new Map(),
-    snapshot: [],
-    snapshotAt: 0,
+    states: new Map(),
   };
 }
 
@@ -218,14 +219,14 @@ function remember(shard: Shard, command: PlaneCommand): void {
       break;
     case 'session-end':
       shard.sessions.delete(command.session);
-      for (const [key, leg] of shard.legs) if (leg.session === command.session) shard.legs.delete(key);
+      for (const [key, leg] of shard.legs) if (leg.session === command.session) forget(shard, key);
       break;
     case 'open':
     case 'modify':
       shard.legs.set(legKey(command.leg), command.leg);
       break;
     case 'close':
-      shard.legs.delete(legKey(command));
+      forget(shard, legKey(command));
       break;
     case 'report':
       shard.report = command;
@@ -236,6 +237,11 @@ function remember(shard: Shard, command: PlaneCommand): void {
     case 'digit':
       break;
   }
+}
+
+function forget(shard: Shard, key: string): void {
+  shard.legs.delete(key);
+  shard.states.delete(key);
 }
 
 function legKey(leg: { readonly session: string; readonly stream: number }): string {

@@ -22,7 +22,9 @@ const POLL_FEW_MS = 3;
 /** Where nothing has to be polled, digits and reports still need a clock. */
 const SLOW_TICK_MS = 10;
 const KEEP_MS = 250;
-const SNAPSHOT_MS = 1000;
+/** Every leg is in a snapshot once per second, a part of them every so often. */
+const SNAPSHOT_MS = 125;
+const SNAPSHOT_PHASES = 8;
 
 /**
  * Milliseconds since the machine started, not the process: the frames of a successor carry on the time line of its
@@ -46,6 +48,7 @@ class Worker {
   #poller: NodeJS.Timeout | undefined;
   #period = 0;
   #flushPlanned = false;
+  #snapshotPhase = 0;
 
   constructor(start: WorkerStart) {
     this.#shard = start.shard;
@@ -179,7 +182,10 @@ class Worker {
   }
 
   #snapshot(): void {
-    if (this.#engine.openLegs > 0) send({ type: 'snapshot', legs: this.#engine.snapshot() });
+    this.#snapshotPhase = (this.#snapshotPhase + 1) % SNAPSHOT_PHASES;
+    if (this.#engine.openLegs === 0) return;
+    const legs = this.#engine.snapshot(this.#snapshotPhase, SNAPSHOT_PHASES);
+    if (legs.length > 0) send({ type: 'snapshot', legs });
   }
 
   /** Events of one turn travel together. */
