@@ -123,6 +123,9 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
       case 'plane':
         this.#plane(input.shard, input.event);
         break;
+      case 'refused':
+        gw.count(input.name, input.reason);
+        break;
       case 'operator':
         gw.emit({ kind: 'operator-reply', request: input.request, ...operatorReply(gw, input.command) });
         if (input.command.command === 'drain') this.#drain(gw.now + 24 * 3600_000);

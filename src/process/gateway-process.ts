@@ -71,7 +71,7 @@ export class GatewayProcess {
         onStreamData: (connection, bytes) => this.#sipInput({ kind: 'stream-data', connection, bytes }),
         onStreamClosed: (connection, reason) => this.#sipInput({ kind: 'stream-closed', connection, reason }),
         onUnreachable: (listener, remote) => this.#sipInput({ kind: 'unreachable', listener, remote }),
-        onRefused: (reason) => this.metrics.count('sipRefused', reason),
+        onRefused: (reason) => this.#input({ kind: 'refused', name: 'sipRefused', reason }),
       },
       { connectionsPerSource: config.limits.connectionsPerSource },
     );
@@ -345,7 +345,7 @@ export class GatewayProcess {
 
   async #listenForRelays(config: GatewayConfig): Promise<void> {
     const refused = (reason: string, remote: Address): void => {
-      this.metrics.count('laneRefused', reason);
+      this.#input({ kind: 'refused', name: 'laneRefused', reason });
       this.#log.warn('tunnel connection refused', { reason, remote: remote.ip });
     };
     this.#tunnelListener = await TunnelListener.listen(
