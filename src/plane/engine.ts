@@ -336,7 +336,8 @@ export class Engine implements UdpReceiver {
       const leg = this.#legs[slot];
       if (leg?.opened) streams.push(leg.counters());
     }
-    const lanes = [...this.#sessions.values()].flatMap((s) => s.lanes?.counters() ?? []);
-    this.#options.emit({ kind: 'counters', streams, lanes });
+    const lanes =
+      this.#reportPhase === 0 ? [...this.#sessions.values()].flatMap((s) => s.lanes?.counters() ?? []) : [];
+    if (streams.length + lanes.length > 0) this.#options.emit({ kind: 'counters', streams, lanes });
   }
 }
