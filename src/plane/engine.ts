@@ -98,7 +98,7 @@ export class Engine implements UdpReceiver {
         break;
       case 'report':
         this.#reportEvery = Math.max(0, command.every);
-        this.#reportAt = now + this.#reportEvery;
+        this.#reportAt = now + this.#reportEvery / REPORT_PHASES;
         break;
       case 'drain':
         this.#draining = true;
@@ -138,7 +138,8 @@ export class Engine implements UdpReceiver {
       for (const session of this.#sessions.values()) this.#keepSession(session, now);
     }
     if (this.#reportEvery > 0 && now >= this.#reportAt) {
-      this.#reportAt = now + this.#reportEvery / REPORT_PHASES;
+      // In step, unless the process stood still.
+      this.#reportAt = Math.max(this.#reportAt + this.#reportEvery / REPORT_PHASES, now);
       this.#report();
     }
   }
