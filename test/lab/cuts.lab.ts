@@ -59,7 +59,7 @@ function missing(report: ToneReport): number {
 /** Sound both ways in a new call: the pair works. */
 async function works(lab: Lab): Promise<void> {
   const phone = await connected(lab);
-  await sleep(1500);
+  await sleep(2500);
   await phone.hangup();
   await pair.idle();
   const report = await heard(phone);
