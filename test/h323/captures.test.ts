@@ -14,6 +14,7 @@ import {
 import { decodeQ931 } from '../../src/h323/q931-decode.ts';
 import { encodeQ931 } from '../../src/h323/q931-encode.ts';
 import { TpktFramer } from '../../src/h323/tpkt.ts';
+import { TCP, UDP } from '../lab/packets.ts';
 import type { Flow } from './pcap.ts';
 import { readFlows } from './pcap.ts';
 import { chance } from './random-value.ts';
@@ -50,7 +51,7 @@ test('every connection is cut into packets that decode, whatever the chunks', {
   const seen = new Set<string>();
   let control = 0;
   for (const [index, file] of FILES.entries()) {
-    for (const flow of readFlows(file, 6).filter(isH323)) {
+    for (const flow of readFlows(file, TCP).filter(isH323)) {
       const packets = framed(flow, index);
       assert.deepEqual(framed(flow, index + 1).map(toHex), packets.map(toHex));
       for (const packet of packets) {
@@ -85,7 +86,7 @@ function withoutNul(packet: Uint8Array, display = ''): string {
 test('Q.931 messages encode to their octets again', { skip: capturesAbsent }, () => {
   let count = 0;
   for (const [index, file] of FILES.entries()) {
-    for (const flow of readFlows(file, 6).filter(isH323)) {
+    for (const flow of readFlows(file, TCP).filter(isH323)) {
       for (const packet of framed(flow, index).filter((p) => p[0] === 8 && p[1] === 2)) {
         const decoded = decodeQ931(packet);
         assert.ok(decoded.ok);
@@ -101,7 +102,7 @@ test('Q.931 messages encode to their octets again', { skip: capturesAbsent }, ()
 test('RAS datagrams and fast start elements decode', { skip: capturesAbsent }, () => {
   let datagrams = 0;
   for (const file of FILES) {
-    for (const flow of readFlows(file, 17).filter((f) => f.name.includes(':1719'))) {
+    for (const flow of readFlows(file, UDP).filter((f) => f.name.includes(' 1719'))) {
       for (const payload of flow.payloads) {
         assert.ok(decodeRas(payload).ok, `${file} ${toHex(payload)}`);
         datagrams++;

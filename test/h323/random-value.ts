@@ -63,9 +63,7 @@ export function randomValue(pick: Chance, module: PerModule, type: TypeSpec, dep
     case 'null':
       return null;
     case 'oid':
-      return ['0.0.8.2250.0.4', '2.25.329800735698586629295641978511506172918', '1.39', '2.999.16384'][
-        pick(4)
-      ];
+      return ['0.0.8.2250.0.4', '2.25.9007199254740993', '1.39', '2.999.16384'][pick(4)];
     case 'open':
       return octetsOf(pick, 1 + pick(200));
     case 'integer': {
