@@ -85,7 +85,7 @@ export function innerSection(config: GatewayConfig, options: PlanOptions): Firew
 /** A relay gateway usually dials from the address its listeners have. */
 function ownAddress(config: GatewayConfig, far: string): string | undefined {
   if (config.role !== 'relay') return undefined;
-  return config.sip.listeners.find(
+  return [...config.sip.listeners, ...(config.h323?.listeners ?? [])].find(
     ({ address }) => isIpv6(address.ip) === isIpv6(far) && !isWildcard(address.ip),
   )?.address.ip;
 }
@@ -97,7 +97,12 @@ export function outerSection(config: GatewayConfig): FirewallSection {
       "the outer firewall's rules come from the termination gateway's configuration; give that file",
     );
   }
-  const permits = [...listenerPermits(config), ...mediaPermits(config), ...outwardPermits(config)];
+  const permits = [
+    ...listenerPermits(config),
+    ...h323Permits(config),
+    ...mediaPermits(config),
+    ...outwardPermits(config),
+  ];
   return {
     name: 'outer',
     title: 'Outer firewall, between Internet and DMZ',
@@ -148,12 +153,85 @@ function listenerPermits(config: GatewayConfig): Permit[] {
     const to = filtered(address.ip, advertise?.ip);
     return {
       family: familyOf(to),
-      from: sourcesOf(config.peers, familyOf(to)),
+      from: sourcesOf(sipPeers(config), familyOf(to)),
       to: [to],
       protocol: transport === 'udp' ? 'udp' : 'tcp',
       ports: [[address.port, address.port]],
       why: `SIP over ${transport.toUpperCase()}, listener ${name}`,
     };
+  });
+}
+
+function sipPeers(config: GatewayConfig): PeerConfig[] {
+  return config.peers.filter((peer) => peer.protocol === 'sip');
+}
+
+function isLiteral(host: string): boolean {
+  return /^[0-9.]+$|:/.test(host);
+}
+
+/** A name of a peer or gatekeeper must be looked up. */
+function namedHosts(config: GatewayConfig): boolean {
+  return config.peers.some(
+    ({ host, h323 }) =>
+      (host !== '' && !isLiteral(host)) ||
+      (h323?.gatekeeper !== undefined && !isLiteral(h323.gatekeeper.host)),
+  );
+}
+
+/** Call signalling (H.225.0), H.245 outside of it, and RAS, in and out. */
+function h323Permits(config: GatewayConfig): Permit[] {
+  const { h323 } = config;
+  if (h323 === undefined) return [];
+  const peers = config.peers.filter((peer) => peer.protocol === 'h323');
+  const keepers = peers.flatMap((peer) => peer.h323?.gatekeeper ?? []);
+  return h323.listeners.flatMap(({ name, transport, address, advertise }): Permit[] => {
+    const own = filtered(address.ip, advertise?.ip);
+    const family = familyOf(own);
+    const port = [[address.port, address.port]] as const;
+    const one = { family, protocol: transport } as const;
+    const from = sourcesOf(peers, family);
+    if (transport === 'tcp') {
+      const called = peers.filter(
+        (p) => p.host !== '' && (!isLiteral(p.host) || familyOf(p.host) === family),
+      );
+      const literal = called.every((p) => isLiteral(p.host)) && keepers.length === 0;
+      const inwards: Permit[] = [
+        { ...one, from, to: [own], ports: port, why: `H.323 call signalling, listener ${name}` },
+        { ...one, from, to: [own], ports: [h323.h245Ports], why: `H.245, listener ${name}` },
+      ];
+      if (called.length === 0 && keepers.length === 0) return inwards;
+      // Where the far side listens for H.245, and whom a gatekeeper sends us to, is told in each call.
+      return [
+        ...inwards,
+        {
+          ...one,
+          from: [own],
+          to: literal ? [...new Set(called.map((p) => p.host))] : [],
+          ports: [[1024, 65535]],
+          why: `H.323 call signalling and H.245 to peers, listener ${name}`,
+        },
+      ];
+    }
+    const mine = keepers.filter((k) => k.listener === undefined || k.listener === name);
+    const hosts = mine.map((k) => k.host).filter((host) => !isLiteral(host) || familyOf(host) === family);
+    const served = h323.gatekeeper?.listener === name;
+    const known = hosts.every(isLiteral) ? hosts : [];
+    return [
+      { ...one, from: served ? from : known, to: [own], ports: port, why: `H.323 RAS, listener ${name}` },
+      ...(hosts.length === 0
+        ? []
+        : [
+            {
+              ...one,
+              from: [own],
+              to: known,
+              sourcePorts: port[0],
+              ports: portsOf(mine, 1719),
+              why: `H.323 RAS to gatekeepers, listener ${name}`,
+            },
+          ]),
+    ];
   });
 }
 
@@ -194,7 +272,7 @@ function mediaPermits(config: GatewayConfig): Permit[] {
 
 /** SIP requests of GW2 to its peers, and the name service where a peer is a host name. */
 function outwardPermits(config: GatewayConfig): Permit[] {
-  const called = config.peers.filter((peer) => peer.host !== '');
+  const called = sipPeers(config).filter((peer) => peer.host !== '');
   const permits: Permit[] = [];
   for (const { transport, address, advertise, name } of config.sip.listeners) {
     const own = filtered(address.ip, advertise?.ip);
@@ -209,7 +287,7 @@ function outwardPermits(config: GatewayConfig): Permit[] {
     // Over UDP remote users behind NAT are called back from the listener's port, at whatever port they came from.
     if (reached.length === 0 && !udp) continue;
     const literal = reached.every((peer) => /^[0-9.]+$|:/.test(peer.host));
-    const open = udp && config.peers.some((peer) => peer.host === '');
+    const open = udp && sipPeers(config).some((peer) => peer.host === '');
     permits.push({
       family,
       from: [own],
@@ -220,20 +298,24 @@ function outwardPermits(config: GatewayConfig): Permit[] {
       why: `SIP over ${transport.toUpperCase()} to peers, listener ${name}`,
     });
   }
-  if (called.some((peer) => !/^[0-9.]+$|:/.test(peer.host))) permits.push(...namePermits(config));
+  if (namedHosts(config)) permits.push(...namePermits(config));
   return permits.filter(
     (permit) => permit.to.length > 0 || permit.ports.length > 0 || permit.sourcePorts !== undefined,
   );
 }
 
-function portsOf(peers: readonly PeerConfig[], fallback: number): PortRange[] {
+function portsOf(peers: readonly { readonly port?: number }[], fallback: number): PortRange[] {
   const ports = new Set(peers.map((peer) => peer.port ?? fallback));
   return [...ports].sort((a, b) => a - b).map((port) => [port, port] as const);
 }
 
 function namePermits(config: GatewayConfig): Permit[] {
   const own = [
-    ...new Set(config.sip.listeners.map(({ address, advertise }) => filtered(address.ip, advertise?.ip))),
+    ...new Set(
+      [...config.sip.listeners, ...(config.h323?.listeners ?? [])].map(({ address, advertise }) =>
+        filtered(address.ip, advertise?.ip),
+      ),
+    ),
   ];
   return own.flatMap((ip) =>
     (['udp', 'tcp'] as const).map((protocol) => ({
@@ -242,7 +324,7 @@ function namePermits(config: GatewayConfig): Permit[] {
       to: [],
       protocol,
       ports: [[53, 53]] as const,
-      why: 'DNS: names of peers (RFC 3263)',
+      why: 'DNS: names of peers',
     })),
   );
 }

@@ -32,6 +32,34 @@ peers:
 limits: {maxCalls: 100}
 `);
 
+const H323 = config(`role: termination
+name: gw2
+tunnel: {signalling: "192.0.2.10:7060", sites: [{name: gw1}]}
+h323:
+  listeners:
+    - {name: cs, transport: tcp, address: "198.51.100.1:1720"}
+    - {name: ras, transport: udp, address: "198.51.100.1:1719"}
+peers:
+  - {name: trunk, protocol: h323, host: 203.0.113.7, h323: {gatekeeper: {host: 203.0.113.9, aliases: ["49301"]}}}
+  - {name: other, protocol: h323, host: 203.0.113.20}
+`);
+
+test('H.323 at the outer firewall: 1720, RAS and the H.245 range from the peers, and out to them', () => {
+  const seen = outerSection(H323)
+    .permits.filter((permit) => permit.why.startsWith('H.'))
+    .map(
+      ({ from, to, protocol, ports }) => `${protocol} ${from.join()} > ${to.join()} ${JSON.stringify(ports)}`,
+    );
+  assert.deepEqual(seen, [
+    'tcp 203.0.113.7,203.0.113.20 > 198.51.100.1 [[1720,1720]]',
+    'tcp 203.0.113.7,203.0.113.20 > 198.51.100.1 [[30000,30999]]',
+    'tcp 198.51.100.1 >  [[1024,65535]]',
+    'udp 203.0.113.9 > 198.51.100.1 [[1719,1719]]',
+    'udp 198.51.100.1 > 203.0.113.9 [[1719,1719]]',
+  ]);
+  assert.ok(!outerSection(H323).permits.some((permit) => permit.why.startsWith('SIP')));
+});
+
 describe('the inner firewall', () => {
   const section = innerSection(RELAY, {});
 

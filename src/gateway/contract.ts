@@ -21,7 +21,11 @@ export type GatewayInput =
   | { readonly kind: 'plane'; readonly shard: number; readonly event: PlaneEvent }
   | { readonly kind: 'shard-lost'; readonly shard: number }
   /** A connection that net refused before anything was read of it; `reason` is one of net's few words. */
-  | { readonly kind: 'refused'; readonly name: 'sipRefused' | 'laneRefused'; readonly reason: string }
+  | {
+      readonly kind: 'refused';
+      readonly name: 'sipRefused' | 'h323Refused' | 'laneRefused';
+      readonly reason: string;
+    }
   | { readonly kind: 'operator'; readonly request: number; readonly command: OperatorCommand }
   /** A new configuration of the same role and name; listeners and certificates are process/'s business. */
   | { readonly kind: 'configure'; readonly config: GatewayConfig }

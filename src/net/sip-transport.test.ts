@@ -290,3 +290,29 @@ test('a port that is taken is an error of addListener', async () => {
   const tcp = await a.transport.addListener({ name: 'y', transport: 'tcp', address: ANY });
   await assert.rejects(b.transport.addListener({ name: 'y', transport: 'tcp', address: tcp }), /EADDRINUSE/);
 });
+
+test('a port of a range is opened for one call: its connections say for which; closed, they go on', async () => {
+  const seen = transport();
+  await seen.transport.addListener({ name: 'tcp', transport: 'tcp', address: ANY });
+  const ports = [42_300, 42_339] as const;
+  const first = await seen.transport.listen(7, 'tcp', ports);
+  const second = await seen.transport.listen(9, 'tcp', ports);
+  assert.notEqual(first.port, second.port);
+  for (const { port } of [first, second]) assert.ok(port >= ports[0] && port <= ports[1]);
+  const socket = client(connectTcp({ host: second.ip, port: second.port }));
+  await until(() => seen.streams.length === 1);
+  assert.equal(seen.streams[0]!.listening, 9);
+  assert.equal(seen.streams[0]!.listener, 'tcp');
+  assert.equal(seen.streams[0]!.connection % 2, 1);
+  seen.transport.unlisten(9);
+  socket.write('on');
+  await until(() => seen.data.length === 1);
+  const late = client(connectTcp({ host: second.ip, port: second.port }));
+  const refused = await new Promise<boolean>((resolve) => {
+    late.once('connect', () => resolve(false));
+    late.once('error', () => resolve(true));
+  });
+  assert.ok(refused, 'nobody listens there any more');
+  await assert.rejects(seen.transport.listen(7, 'tcp', ports), /no-listener/);
+  await assert.rejects(seen.transport.listen(11, 'tcp', [first.port, first.port]), /no-port/);
+});

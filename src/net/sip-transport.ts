@@ -1,6 +1,7 @@
 /**
- * Sockets of SIP: UDP, TCP and TLS listeners and outgoing connections. Knows no SIP; the shapes are those that the SIP
- * endpoint takes (src/sip/contract.ts). Connections accepted here have odd numbers; those the endpoint opens are named by it.
+ * Sockets of SIP and H.323: UDP, TCP and TLS listeners, ports opened for one call, outgoing connections. Knows no protocol; the
+ * shapes are those that the endpoints take (src/sip/contract.ts, src/h323/contract.ts). Connections accepted here have odd
+ * numbers; those the endpoint opens are named by it.
  */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect as connectTcp, createServer as createTcpServer, type Server, type Socket } from 'node:net';
@@ -35,6 +36,8 @@ export interface OpenedStream {
   readonly local: Address;
   readonly remote: Address;
   readonly certificateNames: readonly string[];
+  /** Accepted by `listen`: its reference. */
+  readonly listening?: number;
 }
 
 export interface SipTransportHandlers {
@@ -72,6 +75,9 @@ const MAX_QUEUED_DATAGRAMS = 4096;
 /** Asked of the kernel, which may give less (net.core.rmem_max). */
 const UDP_RECEIVE_BUFFER = 4 * 1024 * 1024;
 
+/** Ports tried for one `listen` before it fails. */
+const PORT_TRIES = 20;
+
 interface Listener {
   readonly name: string;
   readonly transport: SignallingTransport;
@@ -92,6 +98,8 @@ export class SipTransport {
   readonly #listeners = new Map<string, Listener>();
   readonly #streams = new Map<number, Stream>();
   readonly #raw = new Set<Socket>();
+  readonly #extra = new Map<number, Server>();
+  #nextPort = 0;
   #next = 1;
 
   constructor(handlers: SipTransportHandlers, limits: SipTransportLimits = {}) {
@@ -173,7 +181,38 @@ export class SipTransport {
     this.#streams.delete(connection);
   }
 
+  /**
+   * Opens a TCP port of `ports` (inclusive) at the address of the listener `name`, until `unlisten(listening)`. Resolves with what was
+   * bound; rejects where no port of the range can be had.
+   */
+  async listen(listening: number, name: string, ports: readonly [number, number]): Promise<Address> {
+    const listener = this.#listeners.get(name);
+    if (listener === undefined || this.#extra.has(listening)) throw new Error('no-listener');
+    const [first, last] = ports;
+    const size = last - first + 1;
+    for (let attempt = 0; attempt < Math.min(PORT_TRIES, size); attempt++) {
+      // In turn, so that a port rests as long as possible before another call has it.
+      const port = first + (this.#nextPort++ % size);
+      const server = createTcpServer((socket) => this.#onAccept(name, socket, listening));
+      try {
+        await listenTcp(server, { ip: listener.local.ip, port });
+      } catch {
+        continue;
+      }
+      this.#extra.set(listening, server);
+      return { ip: listener.local.ip, port };
+    }
+    throw new Error('no-port');
+  }
+
+  /** Accepted connections go on. */
+  unlisten(listening: number): void {
+    this.#extra.get(listening)?.close();
+    this.#extra.delete(listening);
+  }
+
   async stop(): Promise<void> {
+    for (const listening of [...this.#extra.keys()]) this.unlisten(listening);
     for (const stream of this.#streams.values()) stream.close();
     this.#streams.clear();
     for (const name of [...this.#listeners.keys()]) await this.removeListener(name);
@@ -238,7 +277,7 @@ export class SipTransport {
     this.#accepted(name, 'tls', socket);
   }
 
-  #onAccept(name: string, socket: Socket): void {
+  #onAccept(name: string, socket: Socket, listening?: number): void {
     const remote = remoteOf(socket);
     const release = this.#places.take(remote.ip);
     const listener = this.#listeners.get(name);
@@ -255,16 +294,16 @@ export class SipTransport {
       this.#raw.delete(socket);
     });
     if (listener.acceptor !== undefined) listener.acceptor.accept(socket, () => undefined);
-    else this.#accepted(name, 'tcp', socket);
+    else this.#accepted(name, 'tcp', socket, listening);
   }
 
-  #accepted(listener: string, transport: 'tcp' | 'tls', socket: Socket): void {
+  #accepted(listener: string, transport: 'tcp' | 'tls', socket: Socket, listening?: number): void {
     if (socket.destroyed) return;
     const connection = this.#next;
     this.#next += 2;
     const stream = this.#adopt(connection, socket);
     socket.setTimeout(this.#idleMs, () => stream.fail('idle'));
-    this.#opened(connection, listener, transport, socket);
+    this.#opened(connection, listener, transport, socket, listening);
   }
 
   #adopt(connection: number, socket: Socket): Stream {
@@ -278,7 +317,13 @@ export class SipTransport {
     return stream;
   }
 
-  #opened(connection: number, listener: string, transport: 'tcp' | 'tls', socket: Socket): void {
+  #opened(
+    connection: number,
+    listener: string,
+    transport: 'tcp' | 'tls',
+    socket: Socket,
+    listening?: number,
+  ): void {
     const verified = socket instanceof TLSSocket && socket.authorized;
     this.#handlers.onStreamOpen({
       connection,
@@ -287,6 +332,7 @@ export class SipTransport {
       local: canonicalAddress(socket.localAddress, socket.localPort),
       remote: remoteOf(socket),
       certificateNames: verified ? flatNames(certificateNames(socket.getPeerCertificate())) : [],
+      ...(listening === undefined ? {} : { listening }),
     });
   }
 }

@@ -19,6 +19,7 @@ import { PlaneSupervisor } from '../plane/supervisor.ts';
 import { CdrWriter } from '../store/cdr.ts';
 import type { Logger } from '../store/log.ts';
 import { GatewayMetrics } from '../store/metrics.ts';
+import { H323Carrier } from './h323-carrier.ts';
 import { type Identities, readIdentities } from './identities.ts';
 import { MediaTotalsBook } from './media-totals.ts';
 
@@ -29,6 +30,7 @@ export class GatewayProcess {
   readonly #gateway: Gateway;
   readonly #plane = new PlaneSupervisor();
   readonly #sip: SipTransport;
+  readonly #h323: H323Carrier;
   readonly #resolver: SipResolver;
   readonly metrics: GatewayMetrics;
   readonly #totals = new MediaTotalsBook();
@@ -63,6 +65,10 @@ export class GatewayProcess {
       providers: { random: systemRandom, crypto: systemCrypto, wall: wallNow },
       bootId: { startedAt: wallNow(), nonce: randomBytes(8).toString('hex') },
     });
+    this.#h323 = new H323Carrier(config, this.#resolver, {
+      input: (input) => this.#input({ kind: 'h323', input }),
+      refused: (reason) => this.#input({ kind: 'refused', name: 'h323Refused', reason }),
+    });
     this.#sip = new SipTransport(
       {
         onDatagram: (listener, remote, bytes) =>
@@ -93,6 +99,7 @@ export class GatewayProcess {
       this.#plane.command(shard, { kind: 'report', every: REPORT_EVERY_MS });
     }
     for (const listener of config.sip.listeners) await this.#addSipListener(listener.name, config);
+    await this.#h323.listen(config.h323);
     if (config.role === 'termination') await this.#listenForRelays(config);
     else this.#dialer = new TunnelDialer(this.#dialOptions(), this.#dialHandlers());
     this.#input({ kind: 'start' });
@@ -143,6 +150,7 @@ export class GatewayProcess {
       JSON.stringify([c.tunnel.signalling, c.tunnel.media, i.tunnel]);
     const moved = dialled(this.#config, this.#identities) !== dialled(config, identities);
     await this.#reloadListeners(config, identities, messages);
+    messages.push(...(await this.#h323.listen(config.h323)));
     this.#identities = identities;
     this.#config = config;
     this.#tunnelListener?.reload(
@@ -162,6 +170,7 @@ export class GatewayProcess {
     this.#closed = true;
     clearTimeout(this.#timer);
     await this.#sip.stop();
+    await this.#h323.stop();
     this.#dialer?.stop();
     await this.#tunnelListener?.stop();
     await this.#mediaListener?.stop();
@@ -228,6 +237,9 @@ export class GatewayProcess {
     switch (out.kind) {
       case 'sip':
         this.#sipOutput(out.output);
+        break;
+      case 'h323':
+        this.#h323.output(out.output);
         break;
       case 'tunnel':
         this.#tunnelOutput(out.output);

@@ -2,6 +2,7 @@
 import type { GatewayConfig } from '../gateway/config.ts';
 import type { SignallingTransport } from '../machine/address.ts';
 import { formatAddress } from '../machine/address.ts';
+import { checkH323 } from './config-h323-checks.ts';
 import { checkRoutes } from './config-route-checks.ts';
 import type { ConfigFile } from './config-schema.ts';
 import { bindsOverlap, familyOf, isLoopback, isWildcard, parseIp } from './config-values.ts';
@@ -25,6 +26,7 @@ export function checkConfig(file: ConfigFile, config: GatewayConfig, findings: F
   config.peers.forEach((_, index) => {
     checkPeer(config, index, findings);
   });
+  checkH323(config, findings);
   checkRoutes(config, findings);
   checkOperator(config, findings);
   if (config.media.codecs.every((name) => name === 'telephone-event' || name === 'CN' || name === 'RED')) {
@@ -47,6 +49,7 @@ function checkNames(config: GatewayConfig, findings: Findings): void {
     });
   };
   unique(['sip', 'listeners'], config.sip.listeners.map(nameOf), 'name');
+  unique(['h323', 'listeners'], (config.h323?.listeners ?? []).map(nameOf), 'name');
   unique(['peers'], config.peers.map(nameOf), 'name');
   unique(['routes'], config.routes.map(nameOf), 'name');
   unique(['tunnel', 'sites'], config.tunnel.sites.map(nameOf), 'name');
@@ -280,6 +283,22 @@ function checkPorts(config: GatewayConfig, findings: Findings): void {
     const path = ['sip', 'listeners', index, 'address'];
     bound.push({ path, protocol, ip: address.ip, ports: one(address.port), what: `listener "${name}"` });
   });
+  const { h323 } = config;
+  h323?.listeners.forEach(({ name, transport, address }, index) => {
+    const path = ['h323', 'listeners', index, 'address'];
+    bound.push({
+      path,
+      protocol: transport,
+      ip: address.ip,
+      ports: one(address.port),
+      what: `listener "${name}"`,
+    });
+  });
+  for (const { transport, address } of h323?.listeners ?? []) {
+    if (transport === 'udp') continue;
+    const path = ['h323', 'h245Ports'];
+    bound.push({ path, protocol: 'tcp', ip: address.ip, ports: h323!.h245Ports, what: 'h323.h245Ports' });
+  }
   const { metrics } = config.operator;
   if (metrics !== undefined) {
     const path = ['operator', 'metrics'];
@@ -287,7 +306,9 @@ function checkPorts(config: GatewayConfig, findings: Findings): void {
   }
   // checkTunnelAddresses has compared the two tunnel ports with each other already.
   bound.forEach((later, index) => {
-    const clash = bound.slice(0, index).find((earlier) => overlaps(earlier, later));
+    const clash = bound
+      .slice(0, index)
+      .find((earlier) => earlier.what !== later.what && overlaps(earlier, later));
     if (clash !== undefined && !(index === 1 && later.path[0] === 'tunnel')) {
       findings.error(
         later.path,
@@ -324,6 +345,7 @@ function checkPeer(config: GatewayConfig, index: number, findings: Findings): vo
   }
   if (
     peer.certificateName !== undefined &&
+    peer.protocol === 'sip' &&
     !config.sip.listeners.some((item) => item.clientCa !== undefined)
   ) {
     findings.error(
@@ -337,11 +359,13 @@ function checkPeer(config: GatewayConfig, index: number, findings: Findings): vo
   const reachesLoopback = (host: string): boolean => isLoopback(host) || isWildcard(host);
   if (
     isLoopback(peer.host) &&
+    peer.protocol === 'sip' &&
     !config.sip.listeners.some((listener) => reachesLoopback(listener.address.ip))
   ) {
     findings.warning([...path, 'host'], 'is this machine, but no listener is on a loopback address');
   }
-  checkPeerListener(config, index, literal.ok ? literal.value : undefined, findings);
+  if (peer.protocol === 'sip')
+    checkPeerListener(config, index, literal.ok ? literal.value : undefined, findings);
 }
 
 /** A request to the peer must find a socket to leave from. */

@@ -3,39 +3,14 @@
  * JSON Schema (schema.ts) and the reference in docs/configuration.md all come from it. Keys mirror gateway/config.ts.
  */
 import { z } from 'zod';
-import type { Result } from '../machine/machine.ts';
 import { FORMAT_NAMES } from '../meta/message.ts';
 import { patternProblem } from '../policy/number-pattern.ts';
-import { parseAddress, parseCidr, parseIp } from './config-values.ts';
-
-/** A string that is refused or turned into a value by `parse`; the JSON Schema shows it as a string with `pattern`. */
-function parsed<T>(parse: (text: string) => Result<T, string>, pattern: string, examples: readonly string[]) {
-  return z
-    .string()
-    .meta({ pattern, examples: [...examples] })
-    .transform((text, context): T => {
-      const result = parse(text);
-      if (result.ok) return result.value;
-      context.addIssue(result.error);
-      return z.NEVER;
-    });
-}
-
-const address = () =>
-  parsed(parseAddress, '^(\\[[0-9A-Fa-f:.]+\\]|[0-9.]+):[0-9]{1,5}$', [
-    '192.0.2.1:5060',
-    '[2001:db8::1]:5060',
-  ]);
-const ip = () => parsed(parseIp, '^[0-9A-Fa-f:.]+$', ['192.0.2.1', '2001:db8::1']);
-const cidr = () => parsed(parseCidr, '^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$', ['10.0.0.0/8', '2001:db8::/32']);
+import { h323, h323Peer } from './config-schema-h323.ts';
+import { address, cidr, ip, label } from './config-schema-values.ts';
 
 const gatewayName = () =>
   z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$/, {
     error: 'must be 1 to 64 characters a-z, 0-9, "-" and ".", starting and ending with a letter or digit',
-  });
-const label = () =>
-  z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
-    error: 'must be 1 to 64 letters, digits, "-", "_" or ".", starting with a letter or digit',
   });
 const path = () => z.string().min(1).max(4096);
 const digits = () =>
@@ -121,7 +96,7 @@ const listener = z
 
 const sip = z
   .strictObject({
-    listeners: z.array(listener).min(1).max(64).describe('SIP sockets, at least one.'),
+    listeners: z.array(listener).max(64).default([]).describe('SIP sockets.'),
     domain: z
       .string()
       .regex(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$/, {
@@ -149,7 +124,9 @@ const media = z
       .array(pool)
       .max(2)
       .default([])
-      .describe('One per address family. Default: one for each family of `sip.listeners`, at that address.'),
+      .describe(
+        'One per address family. Default: one for each family of `sip.listeners` and `h323.listeners`, at that address.',
+      ),
     workers: z.int().min(1).max(64).default(1).describe('Media worker processes.'),
     implementation: z
       .enum(['auto', 'koffi', 'dgram'])
@@ -179,7 +156,7 @@ const credentials = z
 const peer = z
   .strictObject({
     name: label().describe('Name to refer to in `routes`, in metrics and records.'),
-    protocol: z.enum(['sip']).default('sip').describe('Signalling protocol.'),
+    protocol: z.enum(['sip', 'h323']).default('sip').describe('Signalling protocol.'),
     host: z
       .string()
       .regex(/^(|[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?\.?|[0-9A-Fa-f:.]+)$/, {
@@ -187,10 +164,15 @@ const peer = z
       })
       .default('')
       .describe(
-        'Host name (RFC 3263) or address requests go to. Empty: calls only come from this peer (remote users).',
+        'Host name (SIP: RFC 3263) or address calls go to. Empty: calls only come from this peer (remote users).',
       ),
-    port: z.int().min(1).max(65535).exactOptional().describe('Port; without it RFC 3263 decides.'),
-    transport: transport().exactOptional().describe('Transport; without it RFC 3263 decides.'),
+    port: z
+      .int()
+      .min(1)
+      .max(65535)
+      .exactOptional()
+      .describe('Port; without it RFC 3263 decides; H.323: 1720.'),
+    transport: transport().exactOptional().describe('SIP only: transport; without it RFC 3263 decides.'),
     listener: label().exactOptional().describe('Listener to send from; default: the first that fits.'),
     sources: z
       .array(cidr())
@@ -227,7 +209,7 @@ const peer = z
       .min(0)
       .max(3600)
       .default(30)
-      .describe('OPTIONS probe every so many seconds; 0: none.'),
+      .describe('SIP only: OPTIONS probe every so many seconds; 0: none.'),
     symmetric: symmetric().exactOptional().describe('Overrides `media.symmetric` for this peer.'),
     mediaNetworks: z
       .array(cidr())
@@ -237,8 +219,9 @@ const peer = z
         'Media addresses this peer may name. Empty: termination: any public one, or that of its signalling; relay: `host` and the top-level `mediaNetworks`.',
       ),
     maxCalls: z.int().min(0).max(100_000).default(2000).describe('Most calls with this peer at a time.'),
+    h323: h323Peer.exactOptional(),
   })
-  .describe('A SIP neighbour on the own side of this gateway.');
+  .describe('A SIP or H.323 neighbour on the own side of this gateway.');
 
 const account = z
   .strictObject({
@@ -349,13 +332,14 @@ export const configSchema = z
       .describe('termination: GW2, in the DMZ. relay: GW1, in the intranet.'),
     name: gatewayName().describe('Name of this gateway, as in its tunnel certificate.'),
     tunnel,
-    sip,
+    sip: sip.prefault({}),
+    h323: h323.exactOptional(),
     media: media.prefault({}),
     peers: z
       .array(peer)
       .max(1000)
       .default([])
-      .describe('SIP neighbours. A relay gateway contacts nobody else.'),
+      .describe('SIP and H.323 neighbours. A relay gateway contacts nobody else.'),
     accounts: z
       .array(account)
       .max(100_000)

@@ -121,7 +121,7 @@ describe('faults say line, column, path and what to do', () => {
       'unknown key at the top without a near one',
       edited(RELAY, 'peers:', 'zebra: 1\npeers:'),
       [
-        '11:1: zebra: there is no key "zebra"; known here: role, name, tunnel, sip, media, peers, accounts, routes, limits, emergency, ownNumbers, mediaNetworks, operator, log, cdr',
+        '11:1: zebra: there is no key "zebra"; known here: role, name, tunnel, sip, h323, media, peers, accounts, routes, limits, emergency, ownNumbers, mediaNetworks, operator, log, cdr',
       ],
     ],
     [

@@ -10,6 +10,7 @@ import { fail, ok, type Result } from '../machine/machine.ts';
 import { checkConfig, type Findings } from './config-checks.ts';
 import { checkFiles } from './config-files.ts';
 import { type ConfigFile, configSchema } from './config-schema.ts';
+import { h323Peer } from './config-schema-h323.ts';
 import { familyOf, parseIp } from './config-values.ts';
 import { configJsonSchema, schemaAt } from './schema.ts';
 import { nearest, suggestion } from './suggest.ts';
@@ -241,6 +242,7 @@ function complete(file: ConfigFile, folder: string): GatewayConfig {
         ...(listener.clientCa === undefined ? {} : { clientCa: at(listener.clientCa) }),
       })),
     },
+    ...(file.h323 === undefined ? {} : { h323: file.h323 }),
     media: { ...file.media, pools: file.media.pools.length > 0 ? file.media.pools : defaultPools(file) },
     peers: file.peers.map((peer) => completePeer(peer)),
     routes: file.routes.map((route) => ({ ...route, to: completeTarget(file, route.to) })),
@@ -255,7 +257,8 @@ function completePeer(peer: ConfigFile['peers'][number]): GatewayConfig['peers']
   return {
     ...peer,
     host: literal.ok ? literal.value : peer.host.replace(/\.$/, ''),
-    probeSeconds: peer.host === '' ? 0 : peer.probeSeconds,
+    probeSeconds: peer.host === '' || peer.protocol === 'h323' ? 0 : peer.probeSeconds,
+    ...(peer.protocol === 'h323' ? { h323: peer.h323 ?? h323Peer.parse({}) } : {}),
   };
 }
 
@@ -267,7 +270,7 @@ function completeTarget(file: ConfigFile, to: string): string {
 
 function defaultPools(file: ConfigFile): MediaPoolConfig[] {
   const pools: MediaPoolConfig[] = [];
-  for (const { address, advertise } of file.sip.listeners) {
+  for (const { address, advertise } of [...file.sip.listeners, ...(file.h323?.listeners ?? [])]) {
     if (pools.some((pool) => familyOf(pool.ip) === familyOf(address.ip))) continue;
     pools.push({
       ip: address.ip,
