@@ -242,7 +242,8 @@ class Parser {
     const type = this.type();
     let optional = this.accept('OPTIONAL');
     if (this.accept('DEFAULT')) {
-      this.next();
+      if (this.peek() === '{') this.skipGroup();
+      else this.next();
       optional = true;
     }
     return { name, type, optional };
