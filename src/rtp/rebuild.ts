@@ -1,7 +1,10 @@
-import { distance16 } from '../bytes/sequence.ts';
+import { distance16, distance32 } from '../bytes/sequence.ts';
 import type { Millis, Random } from '../machine/machine.ts';
 import { writeHeader } from './packet.ts';
-import { MAX_DROPOUT } from './sequence-window.ts';
+import { MAX_DROPOUT, MAX_MISORDER } from './sequence-window.ts';
+
+/** With a sequence jump, a timestamp further from the clock than this is not the same stream's. */
+const PLAUSIBLE_DRIFT_SECONDS = 10;
 
 /** What a successor needs to go on with the same synchronization source. */
 export interface RebuildState {
@@ -62,7 +65,7 @@ export class Rebuilder {
   ): void {
     let mark = marker;
     const step = distance16(frameSequence, this.#highest);
-    if (!this.#started || step >= MAX_DROPOUT || step <= -MAX_DROPOUT) {
+    if (!this.#started || this.#begunAnew(step, frameTimestamp, now)) {
       mark = true;
       this.#attach(frameSequence, frameTimestamp, clockRate, now);
     }
@@ -112,6 +115,14 @@ export class Rebuilder {
   /** A frame's timestamp on the outgoing scale. */
   outgoingTimestamp(frameTimestamp: number): number {
     return (frameTimestamp + this.#timestampShift) >>> 0;
+  }
+
+  /** Whether the other gateway's worker has begun anew: its numbers then start anywhere, by chance also near the old ones. */
+  #begunAnew(step: number, frameTimestamp: number, now: Millis): boolean {
+    if (step >= MAX_DROPOUT || step <= -MAX_DROPOUT) return true;
+    if (step <= MAX_MISORDER && step >= -MAX_MISORDER) return false;
+    const drift = distance32(frameTimestamp + this.#timestampShift, this.timestampAt(now));
+    return Math.abs(drift) > PLAUSIBLE_DRIFT_SECONDS * this.clockRate;
   }
 
   #attach(frameSequence: number, frameTimestamp: number, clockRate: number, now: Millis): void {
