@@ -210,7 +210,7 @@ test('RFC 7616 5.5: a proof seen once is of no use again, elsewhere, or for anot
     uri: `sip:601@${DOMAIN}`,
     nc: 4,
   });
-  const seen = lab.inside.received.length;
+  const seen = await lab.inside.settled();
   assert.equal(
     await a.ask(request({ ...call, headers: [forOther] }), sip(), 1500),
     401,
@@ -292,7 +292,7 @@ test('SIP digest leak: no challenge from the untrusted side is answered, ours on
 
 test('MESSAGE, SUBSCRIBE and PUBLISH from strangers: refused, nothing goes inside (ES2021-07, ES2021-08)', async () => {
   const a = await attacker('127.0.0.36');
-  const seen = lab.inside.received.length;
+  const seen = await lab.inside.settled();
   for (const method of [
     'MESSAGE',
     'SUBSCRIBE',
@@ -344,7 +344,7 @@ test('registrar: 1000 contacts, endless expiry and inside contacts do not grow t
     long,
   );
   assert.ok((await lab.status()).registrations <= 2);
-  const seen = lab.inside.received.length;
+  const seen = await lab.inside.settled();
   const asked = a.received.length;
   lab.inside.send(
     request({

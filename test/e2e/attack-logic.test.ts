@@ -98,7 +98,7 @@ const connected = async (): Promise<number> =>
 test('hijack: BYE, re-INVITE, UPDATE, INFO, REFER and CANCEL from a third address with the right tags', async () => {
   const call = await established();
   const thief = await attacker('127.0.0.40');
-  const seen = lab.inside.received.length;
+  const seen = await lab.inside.settled();
   const before = await lab.refused('foreign-dialog');
   for (const method of ['BYE', 'INVITE', 'UPDATE', 'INFO', 'REFER', 'OPTIONS', 'NOTIFY', 'PRACK']) {
     const body = method === 'INVITE' || method === 'UPDATE' ? offer(thief.ip, 41_000) : '';
@@ -140,7 +140,7 @@ test('hijack: another remote user, authenticated or not, cannot touch the call o
     });
   };
   const call = await established(alice, { uri, from, headers: [await proof(alice, 'INVITE', uri)] });
-  const seen = lab.inside.received.length;
+  const seen = await lab.inside.settled();
   assert.equal(
     await thief.ask(call.inDialog('BYE', thief, { headers: [await proof(thief, 'BYE', uri)] }), sip()),
     481,
@@ -159,7 +159,7 @@ test('hijack: another remote user, authenticated or not, cannot touch the call o
 test('REFER and Replaces: strangers and permitted callers move nobody’s call', async () => {
   const call = await established();
   const stranger = await attacker('127.0.0.43');
-  const seen = lab.inside.received.length;
+  const seen = await lab.inside.settled();
   const replaces = `Replaces: ${headerOf(call.invite, 'call-id')};to-tag=${tagOf(call.ok, 'to')};from-tag=${tagOf(call.invite, 'from')}`;
   const refer = request({
     method: 'REFER',
@@ -229,7 +229,7 @@ test('open relay: Route, maddr, inside addresses and premium numbers lead nowher
 });
 
 test('caller-ID: nobody outside is one of our own numbers without authentication, nor asserts one', async () => {
-  const seen = lab.inside.received.length;
+  const seen = await lab.inside.settled();
   for (const number of [OWN_NUMBER, `+${OWN_NUMBER}`, '200', '4930101']) {
     const spoofed = request({
       method: 'INVITE',
@@ -334,7 +334,7 @@ test('responses without a transaction, and with a guessed or seen branch from el
 });
 
 test('RFC 5393: the last hop, merged requests and our own calls coming back end here', async () => {
-  const seen = lab.inside.received.length;
+  const seen = await lab.inside.settled();
   const base: RequestOptions = {
     method: 'INVITE',
     user: INSIDE_NUMBER,

@@ -15,6 +15,16 @@ export class RecordingPbx {
   media = 0;
   readonly #last = { from: { address: '', port: 0 }, invite: '', ok: '' };
 
+  /** Waits until nothing has come for 400 ms: what earlier calls still had to say is over. Then how much there is. */
+  async settled(): Promise<number> {
+    for (let rounds = 0; rounds < 25; rounds++) {
+      const before = this.received.length;
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      if (this.received.length === before) break;
+    }
+    return this.received.length;
+  }
+
   private constructor(ip: string, socket: Socket, rtp: Socket) {
     this.ip = ip;
     this.#socket = socket;
