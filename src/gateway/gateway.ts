@@ -2,6 +2,7 @@
  * A whole gateway as one Machine: SIP endpoint, calls, tunnels and media control, composed. It has no socket and no
  * clock: process/ carries its inputs and outputs in production, test/sim does in virtual time.
  */
+import { H323Endpoint } from '../h323/endpoint.ts';
 import type { Machine, Millis } from '../machine/machine.ts';
 import { MediaControl } from '../media/media-control.ts';
 import type { PlaneEvent } from '../media/plane-contract.ts';
@@ -12,7 +13,6 @@ import { callTimeout, drainCall, finishCall, releaseCall } from './calls.ts';
 import type { GatewayConfig, ListenerConfig, PeerConfig } from './config.ts';
 import type { GatewayInput, GatewayOutput } from './contract.ts';
 import { GatewayPolicy } from './gateway-policy.ts';
-import { type H323Machine, type H323MachineOptions, NoH323 } from './h323-machine.ts';
 import { configureH323, h323Decisions, h323Output } from './h323-side.ts';
 import { sipEvent } from './sip-side.ts';
 import { SiteLink } from './site-link.ts';
@@ -26,8 +26,6 @@ export interface GatewayOptions {
   readonly providers: GatewayProviders;
   /** Tells restarts apart in the tunnel (tunnel/contract.ts). */
   readonly bootId: TunnelOptions['bootId'];
-  /** Makes the H.323 endpoint. */
-  readonly h323?: (options: H323MachineOptions) => H323Machine;
 }
 
 /** Most inputs handled between two drains of everything: a guard against an endless exchange, which would be a bug. */
@@ -63,8 +61,10 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
       pools: config.media.pools,
       maxCalls: config.limits.maxCalls + 100,
     });
-    const h323Options: H323MachineOptions = {
-      ...providers,
+    const h323 = new H323Endpoint({
+      random: providers.random,
+      crypto: providers.crypto,
+      wall: () => providers.wall(),
       decisions: h323Decisions(() => this.#gw),
       limits: {
         calls: config.limits.maxCalls + 100,
@@ -75,8 +75,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
         terminals: 10_000,
         terminalsPerSource: 20,
       },
-    };
-    const h323 = options.h323?.(h323Options) ?? new NoH323();
+    });
     this.#gw = new GatewayState({ config, policy, providers, sip, h323, media });
     for (const site of sitesOf(config)) this.#addLink(site);
   }
@@ -408,7 +407,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
   }
 }
 
-function prefixed(prefix: string, sizes: Readonly<Record<string, number>>): Record<string, number> {
+function prefixed(prefix: string, sizes: object): Record<string, number> {
   return Object.fromEntries(Object.entries(sizes).map(([key, size]) => [`${prefix}.${key}`, size]));
 }
 

@@ -3,6 +3,7 @@ import { toHex } from '../bytes/text.ts';
 import { CallTable } from '../call/call-table.ts';
 import type { LegId } from '../call/leg.ts';
 import type { CallRef } from '../h323/contract.ts';
+import type { H323Endpoint } from '../h323/endpoint.ts';
 import type { Crypto, Millis, Random, WallMillis } from '../machine/machine.ts';
 import { Timers } from '../machine/timers.ts';
 import type { MediaControl } from '../media/media-control.ts';
@@ -14,7 +15,6 @@ import type { CounterName, GatewayOutput, LogLine } from './contract.ts';
 import { Counters } from './counters.ts';
 import type { GatewayCall } from './gateway-call.ts';
 import type { GatewayPolicy } from './gateway-policy.ts';
-import type { H323Machine } from './h323-machine.ts';
 import { LogLimit } from './log-limit.ts';
 import { Registrar } from './registrar.ts';
 import type { SiteLink } from './site-link.ts';
@@ -36,7 +36,7 @@ export class GatewayState {
   policy: GatewayPolicy;
   readonly providers: GatewayProviders;
   readonly sip: SipEndpoint;
-  readonly h323: H323Machine;
+  readonly h323: H323Endpoint;
   readonly media: MediaControl;
   readonly links = new Map<string, SiteLink>();
   readonly calls: CallTable<GatewayCall>;
@@ -64,7 +64,7 @@ export class GatewayState {
     policy: GatewayPolicy;
     providers: GatewayProviders;
     sip: SipEndpoint;
-    h323: H323Machine;
+    h323: H323Endpoint;
     media: MediaControl;
   }) {
     this.config = options.config;

@@ -10,6 +10,7 @@ import type {
   StreamLegConfig,
 } from '../../src/media/plane-contract.ts';
 import { REFUSALS } from '../../src/media/plane-contract.ts';
+import type { H323Host } from './h323-net.ts';
 import { SeededRandom, simCrypto } from './random.ts';
 
 export type GatewayTunnelInput = Extract<GatewayInput, { kind: 'tunnel' }>['input'];
@@ -36,6 +37,8 @@ export class SimGateway {
   readonly planeCommands: PlaneCommand[] = [];
   readonly operatorReplies = new Map<number, unknown>();
   stopped = false;
+  /** Set by the world. */
+  h323Host: H323Host | undefined;
 
   constructor(config: GatewayConfig, seed: number, bootAt: number, clock: () => number) {
     const random = new SeededRandom(seed);

@@ -5,6 +5,8 @@ import type { GatewayInput, GatewayOutput } from '../../src/gateway/contract.ts'
 import type { Address } from '../../src/machine/address.ts';
 import { formatAddress } from '../../src/machine/address.ts';
 import { plantCanaries } from './canaries.ts';
+import { H323Net } from './h323-net.ts';
+import { SimH323Peer, type SimH323Options } from './h323-peer.ts';
 import { Pipes, TERMINATION } from './pipes.ts';
 import { SeededRandom } from './random.ts';
 import { Schedule } from './schedule.ts';
@@ -56,6 +58,8 @@ export class World {
   network: NetworkOptions;
   readonly gateways = new Map<string, SimGateway>();
   readonly peers: SimPeer[] = [];
+  readonly h323: H323Net;
+  readonly h323Peers: SimH323Peer[] = [];
   readonly phone: SimPeer;
   readonly pbx: SimPeer;
   readonly raw = new Map<string, RawPeer>();
@@ -73,6 +77,7 @@ export class World {
     this.seed = options.seed ?? 1;
     this.random = new SeededRandom(this.seed);
     this.network = options.network ?? CLEAN;
+    this.h323 = new H323Net(this.schedule, this.random);
     this.pipes = new Pipes(this.schedule, this.random, (name) => this.#end(name));
     this.addGateway({ ...terminationConfig(), ...options.termination });
     this.addGateway({ ...relayConfig(), ...options.relay });
@@ -113,6 +118,15 @@ export class World {
     return peer;
   }
 
+  addH323Peer(options: SimH323Options): SimH323Peer {
+    const seed = this.seed * 100 + 50 + this.h323Peers.length;
+    const { schedule } = this;
+    const clock = { now: () => schedule.now, after: (ms: number, run: () => void) => schedule.after(ms, run) };
+    const peer = new SimH323Peer(options, this.h323, seed, clock);
+    this.h323Peers.push(peer);
+    return peer;
+  }
+
   #boot(name: string): SimGateway {
     const seed = this.seed * 1000 + ++this.#boots;
     const gateway = new SimGateway(
@@ -122,6 +136,18 @@ export class World {
       () => this.schedule.now,
     );
     this.gateways.set(name, gateway);
+    const h323 = this.#configs.get(name)!.h323;
+    if (h323 !== undefined) {
+      gateway.h323Host = {
+        name,
+        listeners: h323.listeners,
+        h245Ports: h323.h245Ports,
+        handle: (input) => {
+          if (input.kind !== 'timeout' && input.kind !== 'command') this.input(gateway, { kind: 'h323', input });
+        },
+      };
+      this.h323.attach(gateway.h323Host);
+    }
     return gateway;
   }
 
@@ -176,6 +202,8 @@ export class World {
         peer.now = now;
         if ((peer.endpoint.deadline() ?? Infinity) <= now) peer.endpoint.handle({ kind: 'timeout' }, now);
       }
+      for (const peer of this.h323Peers)
+        if ((peer.endpoint.deadline() ?? Infinity) <= now) peer.handle({ kind: 'timeout' });
       this.#drainAll();
     }
     this.schedule.advance(until);
@@ -185,7 +213,8 @@ export class World {
   #next(): number {
     let next = this.schedule.next() ?? Infinity;
     for (const { gateway } of this.gateways.values()) next = Math.min(next, gateway.deadline() ?? Infinity);
-    for (const { endpoint } of this.peers) next = Math.min(next, endpoint.deadline() ?? Infinity);
+    for (const { endpoint } of [...this.peers, ...this.h323Peers])
+      next = Math.min(next, endpoint.deadline() ?? Infinity);
     return next;
   }
 
@@ -202,7 +231,7 @@ export class World {
   leftovers(): Record<string, number> {
     const out: Record<string, number> = {};
     for (const gateway of this.gateways.values()) Object.assign(out, gateway.leftovers());
-    for (const { endpoint, options } of this.peers)
+    for (const { endpoint, options } of [...this.peers, ...this.h323Peers])
       for (const [key, size] of Object.entries(endpoint.sizes))
         if (size !== 0) out[`${options.name}.${key}`] = size;
     return out;
@@ -224,6 +253,7 @@ export class World {
     for (let moved = true; moved; ) {
       moved = false;
       for (const gateway of this.gateways.values()) moved = this.#drain(gateway) || moved;
+      for (const peer of this.h323Peers) moved = peer.drain() || moved;
       for (const peer of this.peers) {
         peer.now = this.schedule.now;
         for (let out = peer.poll(); out !== undefined; out = peer.poll()) {
@@ -248,6 +278,9 @@ export class World {
     switch (out.kind) {
       case 'sip':
         this.#sip(gateway, out.output);
+        break;
+      case 'h323':
+        this.h323.output(gateway.h323Host!, out.output);
         break;
       case 'tunnel':
         if (!this.attackers.has(gateway.name)) this.pipes.output(gateway.name, out.site, out.output);

@@ -1,0 +1,374 @@
+/** An H.323 terminal or PBX in memory: our endpoint under a script. */
+import type {
+  FastStartChoice,
+  H323Capabilities,
+  H323Capability,
+  H323Channel,
+  H323Command,
+  H323Event,
+  H323Input,
+  H323Party,
+} from '../../src/h323/contract.ts';
+import { H323Endpoint } from '../../src/h323/endpoint.ts';
+import type { Address } from '../../src/machine/address.ts';
+import type { H323Host, H323Net } from './h323-net.ts';
+import { SeededRandom, simCrypto } from './random.ts';
+
+type AudioCodec = Extract<H323Capability, { kind: 'audio' }>['codec'];
+
+export interface SimH323Options {
+  readonly name: string;
+  /** Call signalling. */
+  readonly address: Address;
+  readonly gateway: Address;
+  readonly mediaPort: number;
+  readonly codecs?: readonly AudioCodec[];
+  readonly fastStart?: boolean;
+  readonly tunnelling?: boolean;
+  readonly earlyH245?: boolean;
+  /** Takes telephone events in RTP. */
+  readonly rfc4733?: boolean;
+  /** Decides what an incoming call does. Default: ring 100 ms, answer. */
+  readonly answer?: (call: H323SimCall, peer: SimH323Peer) => void;
+}
+
+export interface H323SimCall {
+  readonly ref: number;
+  readonly number: string;
+  readonly direction: 'in' | 'out';
+  readonly caller: H323Party | undefined;
+  state: 'calling' | 'proceeding' | 'alerting' | 'connected' | 'ended';
+  readonly seen: string[];
+  inBand: boolean;
+  digits: string;
+  endCause: number;
+  endedBy: string;
+  /** As it stands. */
+  send: H323Channel | undefined;
+  receive: H323Channel | undefined;
+  /** We may not send. */
+  held: boolean;
+  offers: Extract<H323Event, { kind: 'incoming' }>['fastStart'];
+  fast: 'none' | 'offered' | 'taken' | 'refused';
+  openedBy: number;
+}
+
+export class SimH323Peer implements H323Host {
+  readonly options: SimH323Options;
+  readonly endpoint: H323Endpoint;
+  readonly calls: H323SimCall[] = [];
+  readonly name: string;
+  readonly listeners: H323Host['listeners'];
+  readonly h245Ports = [40_000, 40_999] as const;
+  readonly counts: string[] = [];
+  readonly #net: H323Net;
+  #now: () => number;
+  #later: (ms: number, run: () => void) => void;
+  #nextRef = 2;
+
+  constructor(
+    options: SimH323Options,
+    net: H323Net,
+    seed: number,
+    clock: { now(): number; after(ms: number, run: () => void): void },
+  ) {
+    this.options = options;
+    this.name = options.name;
+    this.#net = net;
+    this.#now = () => clock.now();
+    this.#later = (ms, run) => clock.after(ms, run);
+    this.listeners = [{ name: 'cs', transport: 'tcp', address: options.address }];
+    this.endpoint = new H323Endpoint({
+      random: new SeededRandom(seed),
+      crypto: simCrypto,
+      wall: () => 1_800_000_000_000 + clock.now(),
+      decisions: {
+        identify: ({ remote }) => (remote.ip === options.gateway.ip ? 'gateway' : undefined),
+        acceptH245Address: () => true,
+        acceptSignallingAddress: () => true,
+        terminal: () => undefined,
+        locate: () => false,
+      },
+      limits: {
+        calls: 100,
+        callsPerSource: 100,
+        connections: 100,
+        connectionsPerSource: 100,
+        exchanges: 10,
+        terminals: 0,
+        terminalsPerSource: 0,
+      },
+    });
+    net.attach(this);
+    this.command({
+      kind: 'configure',
+      peers: [
+        {
+          name: 'gateway',
+          host: options.gateway.ip,
+          port: options.gateway.port,
+          fastStart: options.fastStart ?? true,
+          tunnelling: options.tunnelling ?? true,
+          earlyH245: options.earlyH245 ?? false,
+        },
+      ],
+      listeners: [{ name: 'cs', transport: 'tcp', local: options.address, advertise: options.address }],
+    });
+  }
+
+  get mediaAddress(): Address {
+    return { ip: this.options.address.ip, port: this.options.mediaPort };
+  }
+
+  handle(input: H323Input): void {
+    this.endpoint.handle(input, this.#now());
+  }
+
+  command(command: H323Command): void {
+    this.handle({ kind: 'command', command });
+  }
+
+  /** Carries what there is; true where there was something. */
+  drain(): boolean {
+    let moved = false;
+    for (let out = this.endpoint.poll(); out !== undefined; out = this.endpoint.poll()) {
+      moved = true;
+      if (out.kind === 'event') this.#event(out.event);
+      else if (out.kind === 'count') this.counts.push(out.reason);
+      else if (out.kind !== 'trace') this.#net.output(this, out);
+    }
+    return moved;
+  }
+
+  #capability(codec: AudioCodec): H323Capability {
+    return { kind: 'audio', codec, packetTime: codec === 'G723' ? 30 : 20, silenceSuppression: false };
+  }
+
+  get capabilities(): H323Capabilities {
+    return {
+      media: this.#codecs.map((c) => this.#capability(c)),
+      userInput: {
+        alphanumeric: true,
+        signal: true,
+        ...(this.options.rfc4733 === true ? { rfc4733PayloadType: 99 } : {}),
+      },
+    };
+  }
+
+  get #codecs(): readonly AudioCodec[] {
+    return this.options.codecs ?? ['PCMA', 'PCMU'];
+  }
+
+  get #local() {
+    const rtp = this.mediaAddress;
+    return { rtp, rtcp: { ip: rtp.ip, port: rtp.port + 1 } };
+  }
+
+  #enter(call: Pick<H323SimCall, 'ref' | 'number' | 'direction' | 'caller'>): H323SimCall {
+    const made: H323SimCall = {
+      ...call,
+      state: 'calling',
+      seen: [],
+      inBand: false,
+      digits: '',
+      endCause: 0,
+      endedBy: '',
+      send: undefined,
+      receive: undefined,
+      held: false,
+      offers: [],
+      fast: 'none',
+      openedBy: 0,
+    };
+    this.calls.push(made);
+    return made;
+  }
+
+  call(number: string): H323SimCall {
+    const ref = this.#nextRef;
+    this.#nextRef += 2;
+    const fastStart = this.options.fastStart ?? true;
+    const caller: H323Party = {
+      number: this.options.name.replace(/\D/g, ''),
+      numberType: 'unknown',
+      display: 'Simulated',
+      presentation: 'allowed',
+      verified: false,
+    };
+    const call = this.#enter({ ref, number, direction: 'out', caller });
+    this.command({
+      kind: 'setup',
+      call: ref,
+      peer: 'gateway',
+      caller,
+      callee: { number, numberType: 'unknown', presentation: 'allowed', verified: false },
+      hops: 20,
+      capabilities: this.capabilities,
+      ...(fastStart
+        ? {
+            fastStart: [
+              {
+                kind: 'audio' as const,
+                capabilities: this.#codecs.map((c) => this.#capability(c)),
+                direction: 'both' as const,
+                local: this.#local,
+              },
+            ],
+          }
+        : {}),
+    });
+    return call;
+  }
+
+  end(call: H323SimCall, cause = 16): void {
+    if (call.state !== 'ended') this.command({ kind: 'release', call: call.ref, cause });
+  }
+
+  /** Rings; `inBand`: with tones, FastStart answered now. */
+  ring(call: H323SimCall, inBand = false): void {
+    call.state = 'alerting';
+    this.command({ kind: 'alerting', call: call.ref, inBand, ...(inBand ? this.#choices(call) : {}) });
+  }
+
+  accept(call: H323SimCall): void {
+    call.state = 'connected';
+    this.command({ kind: 'connect', call: call.ref, ...this.#choices(call) });
+  }
+
+  digit(call: H323SimCall, digit: string): void {
+    this.command({ kind: 'user-input', call: call.ref, digit, durationMs: 100 });
+  }
+
+  hold(call: H323SimCall): void {
+    this.command({ kind: 'hold', call: call.ref });
+  }
+
+  retrieve(call: H323SimCall): void {
+    this.command({ kind: 'retrieve', call: call.ref });
+  }
+
+  #choices(call: H323SimCall): { fastStart?: readonly FastStartChoice[] } {
+    const audio = call.offers.find((o) => o.kind === 'audio');
+    if (audio === undefined || call.fast !== 'offered') return {};
+    for (const codec of this.#codecs) {
+      const to = audio.send.find((s) => s.capability.codec === codec);
+      const from = audio.receive.find((r) => r.capability.codec === codec);
+      if (to === undefined || from === undefined) continue;
+      call.fast = 'taken';
+      call.send = {
+        kind: 'audio',
+        direction: 'send',
+        capability: to.capability,
+        remote: to.remote,
+      };
+      call.receive = { kind: 'audio', direction: 'receive', capability: from.capability };
+      return {
+        fastStart: [{ kind: 'audio', send: to.capability, receive: from.capability, local: this.#local }],
+      };
+    }
+    call.fast = 'refused';
+    return {};
+  }
+
+  #event(event: H323Event): void {
+    if (event.kind === 'incoming') {
+      this.#incoming(event);
+      return;
+    }
+    if (!('call' in event)) return;
+    const call = this.calls.find((c) => c.ref === event.call);
+    if (call === undefined) return;
+    call.seen.push(event.kind);
+    switch (event.kind) {
+      case 'proceeding':
+        call.state = 'proceeding';
+        break;
+      case 'alerting':
+        call.state = 'alerting';
+        call.inBand ||= event.inBand;
+        break;
+      case 'progress':
+        call.inBand ||= event.inBand;
+        break;
+      case 'connected':
+        call.state = 'connected';
+        break;
+      case 'fast-start-answered':
+        call.fast = 'taken';
+        for (const c of event.channels) this.#channel(call, c);
+        break;
+      case 'fast-start-refused':
+        call.fast = 'refused';
+        break;
+      case 'capabilities':
+        if (event.master || call.receive !== undefined) this.#openOwn(call, event.capabilities.media);
+        break;
+      case 'channel-asked':
+        this.command({ kind: 'accept-channel', call: call.ref, media: 'audio', local: this.#local });
+        this.#channel(call, event.channel);
+        if (call.send === undefined && !call.held) this.#open(call, event.channel.capability);
+        break;
+      case 'channel-opened':
+        this.#channel(call, event.channel);
+        break;
+      case 'channel-closed':
+        if (event.direction === 'send') call.send = undefined;
+        else call.receive = undefined;
+        break;
+      case 'far-hold':
+        call.held = true;
+        break;
+      case 'far-retrieve':
+        call.held = false;
+        break;
+      case 'user-input':
+        call.digits += event.digit;
+        break;
+      case 'released':
+        call.state = 'ended';
+        call.endCause = event.cause;
+        call.endedBy = event.by;
+        break;
+      default:
+        break;
+    }
+  }
+
+  #openOwn(call: H323SimCall, far: readonly H323Capability[]): void {
+    if (call.send !== undefined || call.held) return;
+    const codec = this.#codecs.find((c) => far.some((f) => f.codec === c));
+    if (codec !== undefined) this.#open(call, this.#capability(codec));
+  }
+
+  #open(call: H323SimCall, capability: H323Capability): void {
+    if (call.openedBy === this.#now() && call.send === undefined && call.openedBy > 0) return;
+    call.openedBy = this.#now();
+    this.command({ kind: 'open-channel', call: call.ref, capability, local: this.#local });
+  }
+
+  #channel(call: H323SimCall, channel: H323Channel): void {
+    if (channel.direction === 'send') call.send = channel;
+    else call.receive = channel;
+  }
+
+  #incoming(event: Extract<H323Event, { kind: 'incoming' }>): void {
+    const call = this.#enter({
+      ref: event.call,
+      number: event.callee.number,
+      direction: 'in',
+      caller: event.caller,
+    });
+    call.offers = event.fastStart;
+    if (event.fastStart.length > 0 && (this.options.fastStart ?? true)) call.fast = 'offered';
+    this.command({ kind: 'capabilities', call: call.ref, capabilities: this.capabilities });
+    const answer =
+      this.options.answer ??
+      (() => {
+        this.ring(call);
+        this.#later(100, () => {
+          if (call.state === 'alerting') this.accept(call);
+        });
+      });
+    answer(call, this);
+  }
+}
