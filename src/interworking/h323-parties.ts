@@ -19,10 +19,13 @@ export interface H323Trust {
 
 export function partyFromH323(party: H323Party, trust: H323Trust): Party {
   const displayName = displayNameOf(party.display);
+  const address = addressOf(party, trust.account);
+  // `unavailable` says that there is no number; there is a name.
+  const named = party.presentation === 'unavailable' && address.number !== '';
   return {
-    ...addressOf(party, trust.account),
+    ...address,
     ...(displayName === undefined ? {} : { displayName }),
-    privacy: party.presentation,
+    privacy: named ? 'allowed' : party.presentation,
     verified: trust.account !== undefined || (trust.trusted && party.verified),
   };
 }
