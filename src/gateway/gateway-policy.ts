@@ -48,8 +48,9 @@ interface PeerPolicy {
 }
 
 /**
- * SIP messages per call that a source may send, floor of the rate per second, and how many seconds come as a burst. A call
- * with authentication takes about eight; registrations of an office come on top.
+ * SIP messages per call that a source may send, floor of the rate per second, and how many seconds come as a burst of one
+ * source (all strangers together: one second, as a gateway busy with a burst answers nobody). A call with authentication
+ * takes about eight; registrations of an office come on top.
  */
 const SIP_RATE = { perCall: 10, stranger: 50, strangers: 500, peer: 500, burstSeconds: 4 } as const;
 const SIP_SOURCES = 10_000;
@@ -118,14 +119,15 @@ export class GatewayPolicy {
   }
 
   /**
-   * Whether one more SIP message of this source is within its rate. Peers have a budget of their own, which a flood of
-   * strangers leaves alone.
+   * Whether one more SIP message of this source is within its rate. Peers, and users who have authenticated, have budgets
+   * of their own, which a flood of strangers leaves alone.
    */
   sipMessage(source: { readonly remote: Address; readonly peer: string }, now: Millis): boolean {
     const policy = this.#peers.find((p) => p.peer.name === source.peer);
-    const known = policy?.everybody === false;
-    const rates = known ? this.#peerRates : this.#sipRates;
-    return rates.take(source.remote.ip, known, now) === 'taken';
+    const { ip } = source.remote;
+    if (policy?.everybody === false) return this.#peerRates.take(ip, true, now) === 'taken';
+    // Users who have authenticated do not share a budget with those who have not.
+    return this.#sipRates.take(ip, this.#bans.vouchedFor(ip, now), now) === 'taken';
   }
 
   /** Whether a digest proof for this account name may be examined. `source` '': the far gateway does not say. */
@@ -267,11 +269,9 @@ function strangerRates({ limits }: GatewayConfig, now: Millis): RateLimiter {
   const { perCall, stranger, strangers, burstSeconds } = SIP_RATE;
   const each = Math.max(stranger, perCall * limits.maxCallsPerSecondPerSource);
   const all = Math.max(strangers, perCall * limits.maxCallsPerSecond);
-  const rate = (perSecond: number) => ({ perSecond, burst: burstSeconds * perSecond });
-  return new RateLimiter(
-    { perSource: rate(each), strangers: rate(all), known: rate(all), sources: SIP_SOURCES },
-    now,
-  );
+  const perSource = { perSecond: each, burst: burstSeconds * each };
+  const together = { perSecond: all, burst: all };
+  return new RateLimiter({ perSource, strangers: together, known: together, sources: SIP_SOURCES }, now);
 }
 
 function peerRates({ limits }: GatewayConfig, now: Millis): RateLimiter {

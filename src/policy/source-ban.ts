@@ -79,7 +79,7 @@ export class SourceBans {
   offend(source: string, offence: Offence, now: Millis): 'noted' | 'banned' {
     const { exempt, threshold, fadeMs, firstBanMs, maxBanMs } = this.#options;
     if (exempt(source)) return 'noted';
-    if (offence !== 'authentication' && (this.#vouched.get(source) ?? now) > now) return 'noted';
+    if (offence !== 'authentication' && this.vouchedFor(source, now)) return 'noted';
     const entry = this.#touch(source, now);
     if (entry.bannedUntil > now) return 'noted';
     entry.points = Math.max(0, entry.points - (now - entry.at) / fadeMs) + OFFENCES[offence];
@@ -91,6 +91,11 @@ export class SourceBans {
     entry.bans++;
     entry.points = 0;
     return 'banned';
+  }
+
+  /** Whether a right password has come from there lately. */
+  vouchedFor(source: string, now: Millis): boolean {
+    return (this.#vouched.get(source) ?? now) > now;
   }
 
   /** It has proven itself (a right password): what was held against it is forgotten, a running ban is not. */

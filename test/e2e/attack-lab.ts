@@ -48,6 +48,7 @@ export interface LabOptions {
   readonly remoteUsers?: boolean;
   readonly symmetric?: 'signalled' | 'latch';
   readonly maxCallsPerSecond?: number;
+  readonly maxCallsPerSecondPerSource?: number;
   /** More lines for GW2's peer `internet`. */
   readonly trunk?: string;
 }
@@ -297,7 +298,7 @@ function writeConfigs(folder: string, ports: Ports, options: LabOptions): void {
     'operator:',
     `  socket: ${name}.sock`,
     'log: { level: info }',
-    `limits: { maxCalls: 200, maxCallsPerSecond: ${rate}, maxCallsPerSecondPerSource: ${rate} }`,
+    `limits: { maxCalls: 200, maxCallsPerSecond: ${rate}, maxCallsPerSecondPerSource: ${options.maxCallsPerSecondPerSource ?? rate} }`,
   ];
   const everybody =
     options.remoteUsers === true

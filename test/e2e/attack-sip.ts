@@ -27,6 +27,7 @@ export class UdpAttacker {
       if (this.received.length < 100_000) this.received.push(bytes.toString('latin1'));
     });
     socket.on('error', () => undefined);
+    socket.unref(); // a failed test must not keep the run alive
   }
 
   static bind(ip: string, port = 0): Promise<UdpAttacker> {
