@@ -433,7 +433,7 @@ export type H323Event =
   /** It can receive again: a `capabilities` event follows; open-channel again. */
   | { readonly kind: 'far-retrieve'; readonly call: CallRef }
   /**
-   * The far end wants to send this; answer accept-channel or reject-channel (10 s, then rejected by the endpoint).
+   * The far end wants to send this; answer accept-channel or reject-channel (8 s, then rejected by the endpoint).
    * `conflict`: its codec is not that of our own send channel of this kind. Master may reject (`conflict`), the other accepts
    * and opens anew with this codec; two codecs are legal where both are in the negotiated set.
    */

@@ -14,10 +14,12 @@ export const PROCEEDING_AFTER = 2_000;
 export const CONTROL_LIMIT = 20_000;
 /** Connect of a separate H.245 connection, or somebody to come to our port. */
 export const CONTROL_CONNECT_LIMIT = 15_000;
+/** How long the side that should not dial waits for the other's H.245 connection. */
+export const CONTROL_YIELD = 3_000;
 /** T103: OpenLogicalChannel → Ack. */
 export const CHANNEL_LIMIT = 10_000;
-/** The user's answer to channel-asked. */
-export const CHANNEL_ANSWER_LIMIT = 10_000;
+/** The user's answer to channel-asked: before the far end's T103. */
+export const CHANNEL_ANSWER_LIMIT = 8_000;
 /** T109: RequestMode → answer; and the user's to mode-asked. */
 export const MODE_LIMIT = 5_000;
 /** endSessionCommand → ReleaseComplete. */

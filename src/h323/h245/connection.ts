@@ -3,6 +3,7 @@
  * from whoever was told an address to whoever told it. When it begins: with Connect, earlier where the peer is configured so
  * or begins by itself.
  */
+import { parseIp } from '../../bytes/ip.ts';
 import type { Address } from '../../machine/address.ts';
 import { fromH225 } from '../addresses.ts';
 import type { TransportAddress } from '../asn1/h225-types.ts';
@@ -10,7 +11,7 @@ import type { Call } from '../call.ts';
 import type { Connection, ConnectionUser, Opened } from '../connections.ts';
 import type { ListenRef } from '../contract.ts';
 import { addressToTell, common, sendSignalling } from '../h225/message.ts';
-import { CONTROL_CONNECT_LIMIT } from '../limits.ts';
+import { CONTROL_CONNECT_LIMIT, CONTROL_YIELD } from '../limits.ts';
 import type { Stack } from '../stack.ts';
 import { controlReceived, startControl } from './control.ts';
 import { controlFailed } from './due.ts';
@@ -135,8 +136,39 @@ export function controlAddressTold(stack: Stack, call: Call, told: TransportAddr
   if (call.state === 'connected') beginControl(stack, call);
 }
 
+/**
+ * H.323 8.2.4: where both sides told an address, the connection made by the one with the numerically greater stands; the other
+ * waits for it, and dials itself only where nobody comes.
+ */
+function mustWait(stack: Stack, call: Call, address: Address): boolean {
+  const { control } = call;
+  const own = control.addressTold ? control.listening?.address : undefined;
+  if (own === undefined || control.waited || !smaller(own, address)) return false;
+  control.waited = true;
+  control.alarm.set(stack.core.now + CONTROL_YIELD);
+  return true;
+}
+
+function smaller(a: Address, b: Address): boolean {
+  const octets = (address: Address): number[] => [...(parseIp(address.ip) ?? [])];
+  const [x, y] = [octets(a), octets(b)];
+  if (x.length !== y.length) return x.length < y.length;
+  const at = x.findIndex((octet, i) => octet !== y[i]);
+  return at < 0 ? a.port < b.port : x[at]! < y[at]!;
+}
+
+/** Nobody came to our port in time: where the far end told one too, we go there. False: it did not. */
+export function dialInstead(stack: Stack, call: Call): boolean {
+  const { control } = call;
+  if (control.transport !== 'listening' || control.farAddress === undefined) return false;
+  control.waited = true;
+  dial(stack, call, control.farAddress);
+  return true;
+}
+
 function dial(stack: Stack, call: Call, address: Address): void {
   const { control, connection } = call;
+  if (mustWait(stack, call, address)) return;
   const listener = connection && stack.core.listenerFor('tcp', address.ip, connection.listener.name);
   control.farAddress = undefined;
   const opened = listener && stack.connections.open('h245', listener, address, new ControlUser(stack, call));

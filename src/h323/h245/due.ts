@@ -5,6 +5,8 @@ import type { MediaKind } from '../contract.ts';
 import { closeControl, endCall } from '../h225/release-complete.ts';
 import { MODE_LIMIT } from '../limits.ts';
 import type { Stack } from '../stack.ts';
+import { dialInstead } from './connection.ts';
+import { awaitRelease } from './end-session.ts';
 import { closeSend, rejectChannel } from './logical-channel.ts';
 import { modeAnswered, refuseMode } from './request-mode.ts';
 
@@ -14,6 +16,7 @@ export function armEarliest(alarm: Alarm, due: ReadonlyMap<MediaKind, number>): 
 
 /** T101, T106, or nobody came to our H.245 port. */
 export function controlDue(stack: Stack, call: Call): void {
+  if (dialInstead(stack, call)) return;
   stack.core.count('h245-timeout', call.remote);
   controlFailed(stack, call);
 }
@@ -35,11 +38,11 @@ export function controlFailed(stack: Stack, call: Call): void {
     stack.core.count('h245-absent', call.remote);
     return closeControl(stack, call);
   }
-  endCall(stack, call, {
-    by: control.ready ? 'transport' : 'timeout',
-    cause: control.ready ? 41 : 102,
-    tell: true,
-  });
+  if (control.ready) {
+    closeControl(stack, call);
+    return awaitRelease(stack, call);
+  }
+  endCall(stack, call, { by: 'timeout', cause: 102, tell: true });
 }
 
 /** T103. */

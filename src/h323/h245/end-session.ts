@@ -16,5 +16,11 @@ export function endSession(stack: Stack, call: Call): void {
 
 /** The far end is about to release; where its ReleaseComplete does not come, ours goes. */
 export function endSessionReceived(stack: Stack, call: Call): void {
+  call.control.farEnded = true;
+  awaitRelease(stack, call);
+}
+
+/** H.245 is over on its own connection; the ReleaseComplete on the other one may be on its way. */
+export function awaitRelease(stack: Stack, call: Call): void {
   if (call.state === 'connected') call.alarm.set(stack.core.now + END_SESSION_LIMIT);
 }

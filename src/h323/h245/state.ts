@@ -46,6 +46,8 @@ export interface ControlState {
   farAddress: Address | undefined;
   /** The far end knows our port. */
   addressTold: boolean;
+  /** We gave the far end the first go at connecting. */
+  waited: boolean;
   /** Tunnelled messages that wait for the next call signalling message. */
   outbox: Uint8Array[];
 
@@ -73,6 +75,8 @@ export interface ControlState {
   modeSequence: number;
   modeAsked: number | undefined;
   modeWaiting: boolean;
+  /** The far end said endSessionCommand. */
+  farEnded: boolean;
   /** How often we said functionNotSupported. */
   complaints: number;
 
@@ -98,6 +102,7 @@ export function newControl(alarms: {
     connection: undefined,
     farAddress: undefined,
     addressTold: false,
+    waited: false,
     outbox: [],
     msd: 'idle',
     master: false,
@@ -118,6 +123,7 @@ export function newControl(alarms: {
     modeSequence: 0,
     modeAsked: undefined,
     modeWaiting: false,
+    farEnded: false,
     complaints: 0,
     sendDue: new Map(),
     receiveDue: new Map(),
