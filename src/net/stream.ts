@@ -17,6 +17,11 @@ export class Stream {
   readonly #handlers: StreamHandlers;
   #reason: string | undefined;
   #done = false;
+  #corked = false;
+  readonly #uncork = (): void => {
+    this.#corked = false;
+    this.#socket.uncork();
+  };
 
   constructor(socket: Socket, maxQueued: number, handlers: StreamHandlers) {
     this.#socket = socket;
@@ -45,6 +50,12 @@ export class Stream {
     if (this.#socket.writableLength + bytes.length > this.#maxQueued) {
       this.fail('write-queue');
       return false;
+    }
+    if (!this.#corked) {
+      // What one turn of the event loop has to say leaves as one TLS record and one system call.
+      this.#corked = true;
+      this.#socket.cork();
+      process.nextTick(this.#uncork);
     }
     this.#socket.write(bytes);
     return true;
