@@ -23,6 +23,12 @@ const DEFAULT_TTL_SECONDS = 300;
 const LEAST_TTL_SECONDS = 10;
 const MOST_ALTERNATES = 4;
 
+const UNSIGNED: ReadonlySet<string> = new Set([
+  'gatekeeperConfirm',
+  'gatekeeperReject',
+  'registrationReject',
+]);
+
 export class Registration {
   readonly peer: H323Peer;
   readonly access: H323GatekeeperAccess;
@@ -124,6 +130,8 @@ export class Registration {
   proven(bytes: Uint8Array, message: RasMessage): boolean {
     const { password } = this.access;
     if (password === undefined) return true;
+    // Gatekeepers sign nothing before they know us: what discovery tells is checked otherwise, and a refusal gives nothing away.
+    if (this.state !== 'registered' && UNSIGNED.has(message.choice)) return true;
     const names = [
       password.user,
       ...(this.endpointIdentifier === undefined ? [] : [this.endpointIdentifier]),
@@ -168,13 +176,13 @@ export class Registration {
           if (gatekeeperIdentifier !== undefined) {
             this.gatekeeperIdentifier = cleanName(gatekeeperIdentifier);
           }
-          this.#takeAlternates(alternateGatekeeper);
+          if (password === undefined) this.#takeAlternates(alternateGatekeeper);
           // Another port of the same machine is believed, another machine is not.
           const told = fromH225(rasAddress);
           if (told?.ip === gatekeeper.ip) this.gatekeeper = told;
           return this.#register(false);
         }
-        if (answer?.choice === 'gatekeeperReject')
+        if (answer?.choice === 'gatekeeperReject' && password === undefined)
           this.#takeAlternates(answer.value.altGKInfo?.alternateGatekeeper);
         this.#fail(answer === undefined ? 'timeout' : (rejectReason(answer) ?? answer.choice));
       },
@@ -234,7 +242,9 @@ export class Registration {
     }
     if (answer?.choice === 'registrationReject') {
       const reason = answer.value.rejectReason.choice;
-      this.#takeAlternates(answer.value.altGKInfo?.alternateGatekeeper);
+      if (this.access.password === undefined || this.state === 'registered') {
+        this.#takeAlternates(answer.value.altGKInfo?.alternateGatekeeper);
+      }
       if (reason === 'fullRegistrationRequired' && this.state === 'registered') {
         this.endpointIdentifier = undefined;
         return this.#register(false);
