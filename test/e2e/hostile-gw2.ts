@@ -127,8 +127,9 @@ function act(): void {
         let at = 0;
         for (let i = 0; i < 200; i++) {
           const frame = mediaFrame();
-          frame.stream = i % 2 === 0 ? random.uint32() : (live[i % Math.max(1, live.length)] ?? 12_345);
-          frame.format = i % 32;
+          frame.stream =
+            i % 2 === 0 ? random.uint32() : (live[(i >> 1) % Math.max(1, live.length)] ?? 12_345);
+          frame.format = i % 8 < 4 ? 0 : i % 32;
           frame.sequence = random.uint32() & 0xffff;
           frame.timestamp = random.uint32();
           frame.bytes = randomBytes(160);

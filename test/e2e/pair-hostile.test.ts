@@ -89,14 +89,12 @@ test('a real GW1 against a hostile GW2: keeps its limits and its memory, refuses
 
   hostile.attack('media');
   await sleep(2500);
-  for (const call of await pair.calls('gw1'))
-    for (const stream of call.streams) {
-      const refused = stream.refused.reduce((a, b) => a + b, 0);
-      assert.ok(stream.packetsOut < 1000, `${stream.packetsOut} packets of noise to the PBX`);
-      assert.ok(refused >= 0);
-    }
   const received = pair.pbx.taken.reduce((n, c) => n + c.statistics().received + c.statistics().odd, 0);
-  assert.ok(received * 172 < 12 * MAX_BYTES_PER_SECOND, `${received} packets at the PBX`);
+  assert.ok(received > 0, 'the attack is one: some of it looks like sound');
+  assert.ok(received * 172 < 5 * MAX_BYTES_PER_SECOND, `${received} packets at the PBX in 2.5 s`);
+  const streams = (await pair.calls('gw1')).flatMap((c) => c.streams);
+  const refusedFrames = streams.flatMap((s) => s.refused).reduce((a, b) => a + b, 0);
+  assert.ok(refusedFrames > 100, `${refusedFrames} frames refused with a reason`);
 
   for (const what of ['payloads', 'frames', 'garbage']) {
     hostile.attack(what);
