@@ -8,6 +8,8 @@ export interface DemoPorts {
   readonly gw1Sip: number;
   readonly phoneSip: number;
   readonly pbxSip: number;
+  /** GW1's H.323 call signalling; given: the PBX (at `pbxSip`) speaks H.323. */
+  readonly gw1H323?: number;
   /** First port of each gateway's RTP range (even); 200 ports each. */
   readonly gw2Rtp: number;
   readonly gw1Rtp: number;
@@ -85,10 +87,7 @@ export function writeDemoConfigs(
       'name: gw1',
       ...tunnel('gw1'),
       '  peerName: gw2',
-      'sip:',
-      `  listeners: [{ name: udp, transport: udp, address: "${DEMO_IP}:${ports.gw1Sip}" }]`,
-      'peers:',
-      `  - { name: pbx, host: "${DEMO_IP}", port: ${ports.pbxSip}, transport: udp, trusted: true, probeSeconds: 0 }`,
+      ...pbxSide(ports),
       'routes:',
       '  - { name: to-pbx, from: tunnel, match: "*", to: "peer:pbx" }',
       '  - { name: to-internet, from: peers, match: "*", to: tunnel }',
@@ -96,6 +95,24 @@ export function writeDemoConfigs(
     ]),
   );
   return files;
+}
+
+/** GW1's own side: a SIP PBX, or an H.323 one. */
+function pbxSide(ports: DemoPorts): string[] {
+  if (ports.gw1H323 === undefined)
+    return [
+      'sip:',
+      `  listeners: [{ name: udp, transport: udp, address: "${DEMO_IP}:${ports.gw1Sip}" }]`,
+      'peers:',
+      `  - { name: pbx, host: "${DEMO_IP}", port: ${ports.pbxSip}, transport: udp, trusted: true, probeSeconds: 0 }`,
+    ];
+  return [
+    'h323:',
+    `  listeners: [{ name: h323, transport: tcp, address: "${DEMO_IP}:${ports.gw1H323}" }]`,
+    '  h245Ports: [26000, 26999]',
+    'peers:',
+    `  - { name: pbx, protocol: h323, host: "${DEMO_IP}", port: ${ports.pbxSip}, trusted: true }`,
+  ];
 }
 
 function text(lines: readonly string[]): string {

@@ -1,6 +1,7 @@
 /**
  * npm run demo: both gateways as real processes with fresh certificates, a small PBX behind GW1 and an Internet phone in
  * front of GW2, a call in each direction with a tune, compared by content at the far end.
+ *   --h323   the PBX behind GW1 speaks H.323
  *   --json   one object on the last line and nothing else    --stay   keep everything running for a softphone
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
@@ -14,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { REFUSALS } from '../src/media/plane-contract.ts';
 import { DEMO_IP, type DemoPorts, writeDemoConfigs } from './demo-config.ts';
+import { H323Agent } from './h323-agent.ts';
 import { compareRepeated, render, tune } from './melody.ts';
 import { type AgentCall, type Behaviour, SipAgent } from './sip-agent.ts';
 
@@ -23,6 +25,10 @@ const run = promisify(execFile);
 const args = new Set(process.argv.slice(2));
 const json = args.has('--json');
 const stay = args.has('--stay');
+const h323 = args.has('--h323');
+
+/** A phone or PBX of either protocol. */
+type Agent = SipAgent | H323Agent;
 
 const PBX_SOUND = render(tune(7));
 const PHONE_SOUND = render(tune(21));
@@ -145,8 +151,8 @@ interface Outcome {
 interface Scene {
   readonly termination: string;
   readonly relay: string;
-  readonly phone: SipAgent;
-  readonly pbx: SipAgent;
+  readonly phone: Agent;
+  readonly pbx: Agent;
 }
 
 const CALL_MS = 4500;
@@ -154,18 +160,12 @@ const CALL_MS = 4500;
 const NEEDED = 0.95;
 
 /** One call, heard on both ends; the ladder of both gateways and the quality are shown while it lasts. */
-async function scene(
-  title: string,
-  from: SipAgent,
-  number: string,
-  to: SipAgent,
-  s: Scene,
-): Promise<Outcome> {
+async function scene(title: string, from: Agent, number: string, to: Agent, s: Scene): Promise<Outcome> {
   say(`\n${title}`);
   const taken = to.taken.length;
   const call = await from.call(number, from === s.phone ? PHONE_SOUND : PBX_SOUND);
   if (call.state !== 'connected')
-    throw new Error(`the call to ${number} failed with SIP status ${call.endStatus}`);
+    throw new Error(`the call to ${number} failed (SIP status or Q.850 cause ${call.endStatus})`);
   say(`  connected after ${call.setupMs.toFixed(0)} ms`);
   const callee = to.taken[taken] as AgentCall;
   await sleep(CALL_MS / 2);
@@ -260,7 +260,7 @@ async function main(): Promise<number> {
   const stops: (() => unknown)[] = [];
   try {
     say(
-      'VoIP Secure Gateway demo: Internet phone -> GW2 -> (two TCP connections dialled by GW1) -> GW1 -> PBX',
+      `VoIP Secure Gateway demo: Internet phone -> GW2 -> (two TCP connections dialled by GW1) -> GW1 -> ${h323 ? 'H.323 ' : ''}PBX`,
     );
     const rtp = 2 * randomInt(10_000, 15_000);
     const ports: DemoPorts = {
@@ -269,7 +269,8 @@ async function main(): Promise<number> {
       gw2Sip: await freeUdpPort(DEMO_IP),
       gw1Sip: await freeUdpPort(DEMO_IP),
       phoneSip: await freeUdpPort(DEMO_IP),
-      pbxSip: await freeUdpPort(DEMO_IP),
+      pbxSip: await (h323 ? freeTcpPort() : freeUdpPort(DEMO_IP)),
+      ...(h323 ? { gw1H323: await freeTcpPort() } : {}),
       gw2Rtp: rtp,
       gw1Rtp: rtp + 1000,
     };
@@ -295,13 +296,11 @@ async function main(): Promise<number> {
       dialPlan: dialPlan(PHONE_SOUND),
     });
     stops.push(() => phone.stop());
-    const pbx = await SipAgent.start({
-      name: '200',
-      ip: DEMO_IP,
-      port: ports.pbxSip,
-      peer: { ip: DEMO_IP, port: ports.gw1Sip },
-      dialPlan: dialPlan(PBX_SOUND),
-    });
+    const own = { name: '200', ip: DEMO_IP, port: ports.pbxSip, dialPlan: dialPlan(PBX_SOUND) };
+    const pbx =
+      ports.gw1H323 === undefined
+        ? await SipAgent.start({ ...own, peer: { ip: DEMO_IP, port: ports.gw1Sip } })
+        : await H323Agent.start({ ...own, peer: { ip: DEMO_IP, port: ports.gw1H323 } });
     stops.push(() => pbx.stop());
     const s: Scene = { ...configs, phone, pbx };
     const outcomes = [
