@@ -51,12 +51,13 @@ class End {
   }
 
   #session(): void {
-    const { key, peerName, dial, maxLanes } = this.#start;
+    const { key, peerName, dial, maxLanes, congestion } = this.#start;
     this.#plane.command(0, {
       kind: 'session',
       session: BENCH_SESSION,
       key,
       peerName,
+      congestion,
       limits: { maxLanes, maxStreams: 4000, maxBytesPerSecond: 1e9 },
       ...(dial === undefined
         ? {}

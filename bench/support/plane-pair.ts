@@ -80,8 +80,8 @@ class PlaneEnd {
 
   constructor(namespace: string) {
     // Before others on this machine: what is measured is the path, not who else computes here.
-    const command = ['-n', '-15', 'ip', 'netns', 'exec', namespace, process.execPath, SCRIPT];
-    this.#child = spawn('nice', command, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const command = ['-r', '1', 'ip', 'netns', 'exec', namespace, process.execPath, SCRIPT];
+    this.#child = spawn('chrt', command, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     this.#gone = new Promise((resolve) => this.#child.once('exit', resolve));
     this.#child.on('message', (message) => this.#heard(message as EndSays));
     this.#child.once('exit', () => this.#ready?.reject(new Error('a media plane ended')));

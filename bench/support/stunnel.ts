@@ -50,7 +50,7 @@ export class Stunnel {
   #spawn(namespace: string, folder: string, name: string, configuration: string): void {
     const file = join(folder, `stunnel-${name}.conf`);
     writeFileSync(file, configuration);
-    const command = ['-n', '-15', 'ip', 'netns', 'exec', namespace, 'stunnel', file];
-    this.#children.push(spawn('nice', command, { stdio: 'ignore' }));
+    const command = ['-r', '1', 'ip', 'netns', 'exec', namespace, 'stunnel', file];
+    this.#children.push(spawn('chrt', command, { stdio: 'ignore' }));
   }
 }

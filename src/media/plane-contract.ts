@@ -71,6 +71,8 @@ export type PlaneCommand =
       readonly peerName: string;
       readonly dial?: LaneDial;
       readonly limits: SessionLimits;
+      /** Congestion control of the lanes: BBR where the kernel offers it (the default), or what the system has. */
+      readonly congestion?: 'bbr' | 'system';
     }
   | { readonly kind: 'session-end'; readonly session: SessionId }
   /** Sends one RFC 4733 digit towards the far end. */
@@ -96,6 +98,7 @@ export interface SessionLimits {
 export interface LaneDial {
   readonly remote: Address;
   readonly serverName: string;
+  /** On a clean path; a lossy one is given more, up to 16 and the session's limit. */
   readonly lanes: number;
   readonly shard: number;
 }
@@ -174,6 +177,17 @@ export type PlaneEvent =
       readonly session: SessionId;
       readonly stream: StreamId;
       readonly source: Address;
+    }
+  /**
+   * A telephone event of the tunnel towards a far end that has no payload type for events (a format of kind `event` whose
+   * sendPayloadType is -1): told once, when it has ended. `!` is a hook flash.
+   */
+  | {
+      readonly kind: 'digit';
+      readonly session: SessionId;
+      readonly stream: StreamId;
+      readonly digit: string;
+      readonly durationMs: number;
     }
   /** No valid packet for 30 s although one was expected. */
   | { readonly kind: 'silent'; readonly session: SessionId; readonly stream: StreamId }

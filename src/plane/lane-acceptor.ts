@@ -78,6 +78,8 @@ export class LaneAcceptor {
     const timer = setTimeout(() => this.#refuse(lane, 'hello-timeout'), HELLO_TIMEOUT_MS);
     const lane: Lane = new Lane(socket, {
       pool: environment.pool,
+      tcp: environment.tcp,
+      quality: () => group?.quality,
       intake: () => group?.intake() ?? UNPROVEN_INTAKE,
       now: () => environment.now(),
       media: (l, frame, now) => group?.media(l, frame, now),

@@ -5,7 +5,8 @@ import type { LaneCounters, PlaneEvent } from '../media/plane-contract.ts';
 import { systemCrypto } from '../net/providers.ts';
 import type { TlsIdentity } from '../net/tls.ts';
 import { helloProven, type ReceivedHello, readHello, writeHello } from '../tunnel/lane-hello.ts';
-import { FewestOutstanding, FrameBacklog, type LanePolicy } from '../tunnel/lane-scheduler.ts';
+import { LaneCount, MOST_LANES, PathQuality } from '../tunnel/lane-quality.ts';
+import { FewestOutstanding, FrameAge, FrameBacklog } from '../tunnel/lane-scheduler.ts';
 import {
   FLAG_DUPLICATE,
   FLAG_EMERGENCY,
@@ -16,6 +17,7 @@ import {
 } from '../tunnel/media-frame.ts';
 import type { SessionCommand } from './engine.ts';
 import { type BufferPool, Lane } from './lane.ts';
+import type { LaneTcp } from './lane-tcp.ts';
 import { laneClientOptions, laneExporter } from './lane-tls.ts';
 import type { FrameSink, SessionStreams } from './session-streams.ts';
 
@@ -25,11 +27,24 @@ const BACKOFF_FIRST_MS = 100;
 const BACKOFF_MAX_MS = 3000;
 /** A lane up for so long starts anew at the first step of the backoff. */
 const SETTLED_MS = 5000;
+/** One segment's worth of frames goes to the same lanes; the next batch chooses again. */
+const BATCH = 1200;
+const MAX_COPIES = 3;
+/** A lane without an acknowledgement for so long is dialled again beside the old one. */
+const STUCK_MS = 1000;
+/** Nothing gets through on any lane: a new connection may be faster than TCP's own patience. */
+const ALL_STUCK_MS = 200;
+/** A frame so much later than the fastest was behind a loss. */
+const LATE_FRAME_MS = 20;
+/** The far end sees losses that this side does not: it knows best what to do with lanes, this side only provides them. */
+const LANES_FOR_FAR_END = 8;
 
 export interface LaneEnvironment {
   readonly pool: BufferPool;
   readonly random: Random;
   readonly shard: number;
+  /** Undefined: without koffi. Set before the first session. */
+  readonly tcp: LaneTcp | undefined;
   identity(): TlsIdentity;
   now(): Millis;
   emit(event: PlaneEvent): void;
@@ -43,6 +58,7 @@ interface DialSlot {
   lane: Lane | undefined;
   /** Being connected, or connected and not proven yet. */
   upcoming: tls.TLSSocket | undefined;
+  dialledAt: Millis;
   attempts: number;
   timer: NodeJS.Timeout | undefined;
 }
@@ -57,9 +73,20 @@ export class LaneGroup implements FrameSink {
   readonly #environment: LaneEnvironment;
   readonly #streams: SessionStreams;
   readonly #command: SessionCommand;
-  readonly #policy: LanePolicy = new FewestOutstanding();
+  readonly quality: PathQuality;
+  readonly #policy = new FewestOutstanding();
   readonly #backlog = new FrameBacklog();
+  /** Lanes of the batch being collected. */
+  readonly #picked = new Int32Array(MAX_COPIES);
+  #copies = 0;
+  #batch = 0;
+  #batchAt: Millis = 0;
   readonly #slots: DialSlot[] = [];
+  readonly #count: LaneCount;
+  /** What arrives: a loss on the far end's side shows as frames that are late. */
+  readonly #age = new FrameAge();
+  #framesIn = 0;
+  #framesLate = 0;
   #over = false;
 
   constructor(command: SessionCommand, streams: SessionStreams, environment: LaneEnvironment) {
@@ -70,12 +97,10 @@ export class LaneGroup implements FrameSink {
     this.#command = command;
     this.#streams = streams;
     this.#environment = environment;
-    const wanted = Math.min(command.dial?.lanes ?? 0, command.limits.maxLanes, 255);
-    for (let number = 0; number < wanted; number++) {
-      const slot = { number, lane: undefined, upcoming: undefined, attempts: 0, timer: undefined };
-      this.#slots.push(slot);
-      this.#dial(slot);
-    }
+    this.quality = new PathQuality(environment.tcp === undefined ? 'frames' : 'kernel');
+    const least = Math.min(command.dial?.lanes ?? 0, command.limits.maxLanes, 255);
+    this.#count = new LaneCount(least, Math.min(MOST_LANES, command.limits.maxLanes));
+    this.#dialMore(least);
   }
 
   get over(): boolean {
@@ -91,13 +116,31 @@ export class LaneGroup implements FrameSink {
   }
 
   flush(now: Millis): void {
+    for (const lane of this.lanes) lane.settle(now);
     if (this.#backlog.size > 0) this.#drainBacklog(now);
+    if (this.#copies > 0 && now - this.#batchAt < this.quality.holdMs(this.lanes.length)) {
+      for (let i = 0; i < this.lanes.length; i++) if (!this.#isPicked(i)) this.lanes[i]!.flush(now);
+      return;
+    }
+    this.#copies = 0;
     for (const lane of this.lanes) lane.flush(now);
+  }
+
+  #isPicked(index: number): boolean {
+    for (let i = 0; i < this.#copies; i++) if (this.#picked[i] === index) return true;
+    return false;
   }
 
   keep(now: Millis): void {
     this.#backlog.expire(now);
-    for (const lane of [...this.lanes]) lane.keep(now);
+    for (const lane of [...this.lanes]) {
+      lane.settle(now);
+      lane.count(this.quality);
+      lane.keep(now);
+    }
+    this.quality.step(now);
+    this.#policy.overdueMs = this.quality.overdueMs;
+    if (this.#command.dial !== undefined && !this.#over) this.#adapt(now);
   }
 
   counters(): readonly LaneCounters[] {
@@ -116,20 +159,27 @@ export class LaneGroup implements FrameSink {
 
   #place(frame: MediaFrame, now: Millis): boolean {
     const size = MEDIA_HEADER + frame.length;
-    const first = this.#policy.choose(this.lanes, size, frame.flags, now);
-    if (first < 0) return false;
-    this.lanes[first]!.sendMedia(frame);
-    const second = this.#policy.second(this.lanes, first, size, frame.flags, now);
-    if (second >= 0 && second !== first) {
-      frame.flags |= FLAG_DUPLICATE;
-      this.lanes[second]!.sendMedia(frame);
+    if (this.#copies === 0 || this.#batch + size > BATCH) {
+      // What is collected must count as outstanding before the next lanes are chosen.
+      for (let i = 0; i < this.#copies; i++) this.lanes[this.#picked[i]!]!.flush(now);
+      this.#batch = 0;
+      this.#batchAt = now;
+      this.quality.batch();
+      const wanted = this.quality.copies;
+      this.#copies = this.#policy.pick(this.lanes, wanted, frame.flags, now, this.#picked);
+      if (this.#copies === 0) return false;
     }
+    this.#batch += size;
+    if (this.#copies > 1) frame.flags |= FLAG_DUPLICATE;
+    for (let i = 0; i < this.#copies; i++) this.lanes[this.#picked[i]!]!.sendMedia(frame);
+    if ((frame.flags & FLAG_EMERGENCY) !== 0) this.#batchAt = 0; // nothing waits for company
     return true;
   }
 
   #drainBacklog(now: Millis): void {
     // Ask for a lane before taking a frame: what is taken cannot be put back.
-    while (this.#backlog.size > 0 && this.#policy.choose(this.lanes, MEDIA_HEADER, 0, now) >= 0) {
+    while (this.#backlog.size > 0 && this.#policy.pick(this.lanes, 1, 0, now, this.#picked) > 0) {
+      this.#copies = 0;
       const frame = this.#backlog.take(now);
       if (frame !== undefined) this.#place(frame, now);
     }
@@ -172,6 +222,8 @@ export class LaneGroup implements FrameSink {
   }
 
   media(_lane: Lane, frame: MediaFrame, now: Millis): void {
+    this.#framesIn++;
+    if (this.#age.of(frame.sent, now) > LATE_FRAME_MS) this.#framesLate++;
     this.#environment.frame(this.#streams, frame, now);
   }
 
@@ -183,6 +235,7 @@ export class LaneGroup implements FrameSink {
     const index = this.lanes.indexOf(lane);
     if (index < 0) return;
     this.lanes.splice(index, 1);
+    this.#copies = 0; // the indices of the batch are not these lanes any more
     const slot = this.#slots[lane.number];
     // Replaced by a newer one of the same number: the session never noticed.
     const replaced = this.lanes.some((l) => l.number === lane.number) || slot?.lane !== lane;
@@ -190,18 +243,68 @@ export class LaneGroup implements FrameSink {
     this.#environment.emit({ kind: 'lane-down', session: this.session, lane: lane.number, reason });
     if (slot === undefined || this.#over) return;
     slot.lane = undefined;
+    if (lane.number >= this.#count.wanted) return; // not wanted any more
     if (this.now() - lane.openedAt > SETTLED_MS) slot.attempts = 0;
     if (slot.upcoming === undefined) this.#dialLater(slot);
   }
 
   #up(lane: Lane): void {
     lane.usable = true;
+    lane.tune(this.#command.congestion ?? 'bbr');
     this.lanes.push(lane);
     this.#environment.emit({ kind: 'lane-up', session: this.session, lane: lane.number });
     this.flush(this.now());
   }
 
   // ---- dialling (GW1) ----
+
+  #dialMore(wanted: number): void {
+    for (let number = 0; number < wanted; number++) {
+      let slot = this.#slots[number];
+      if (slot === undefined) {
+        slot = { number, lane: undefined, upcoming: undefined, dialledAt: 0, attempts: 0, timer: undefined };
+        this.#slots.push(slot);
+      }
+      if (slot.lane === undefined && slot.upcoming === undefined && slot.timer === undefined)
+        this.#dial(slot);
+    }
+  }
+
+  /** As many lanes as the path calls for, and none that is stuck. */
+  #adapt(now: Millis): void {
+    const late = this.#framesLate;
+    // Most of them late is congestion, or a clock that was learned anew: more lanes mend neither.
+    const lossyIn = late >= 3 && late > this.#framesIn * 0.002 && late < this.#framesIn / 2;
+    this.#framesIn = 0;
+    this.#framesLate = 0;
+    const called = Math.max(this.quality.lanes, lossyIn ? LANES_FOR_FAR_END : 0);
+    const wanted = this.#count.step(called, now);
+    for (const slot of this.#slots) {
+      if (slot.number < wanted) continue;
+      clearTimeout(slot.timer);
+      slot.timer = undefined;
+      slot.upcoming?.destroy();
+      slot.upcoming = undefined;
+      slot.lane?.close('replaced');
+    }
+    this.#dialMore(wanted);
+    this.#replaceStuck(now);
+  }
+
+  /** Make before break: the old lane stays until the new one has proven itself. */
+  #replaceStuck(now: Millis): void {
+    const waits = (lane: Lane | undefined): number =>
+      lane?.oldestAt === undefined ? 0 : now - lane.oldestAt - this.quality.overdueMs;
+    const all = this.lanes.length > 0 && this.lanes.every((lane) => waits(lane) > ALL_STUCK_MS);
+    for (const slot of this.#slots) {
+      if (slot.lane === undefined || waits(slot.lane) < (all ? ALL_STUCK_MS : STUCK_MS)) continue;
+      // While nothing gets through, a connection's own first packet may have been lost: it is not waited for either.
+      if (slot.upcoming !== undefined && !(all && now - slot.dialledAt > ALL_STUCK_MS)) continue;
+      slot.upcoming?.destroy();
+      this.#dial(slot);
+      return; // one at a time
+    }
+  }
 
   #dialLater(slot: DialSlot, within?: number): void {
     if (this.#over || slot.timer !== undefined) return;
@@ -223,6 +326,7 @@ export class LaneGroup implements FrameSink {
       () => this.#secure(slot, socket),
     );
     slot.upcoming = socket;
+    slot.dialledAt = this.now();
     const failed = (): void => {
       clearTimeout(timer);
       if (slot.upcoming !== socket) return;
@@ -244,6 +348,8 @@ export class LaneGroup implements FrameSink {
     let proven = false;
     const lane = new Lane(socket, {
       pool: this.pool,
+      tcp: this.#environment.tcp,
+      quality: () => this.quality,
       intake: () => this.intake(),
       now: () => this.now(),
       media: (l, frame, now) => this.media(l, frame, now),

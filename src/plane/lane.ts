@@ -1,6 +1,7 @@
 import type { TLSSocket } from 'node:tls';
 import type { Millis } from '../machine/machine.ts';
 import { watchExpiry } from '../net/tls.ts';
+import { AckLog, type PathQuality } from '../tunnel/lane-quality.ts';
 import type { LaneView } from '../tunnel/lane-scheduler.ts';
 import {
   CONTROL_FRAME,
@@ -18,6 +19,7 @@ import {
   writeHeartbeat,
   writeMedia,
 } from '../tunnel/media-frame.ts';
+import type { LaneTcp, TcpCounts } from './lane-tcp.ts';
 
 const HEARTBEAT_MS = 1000;
 /** Nothing received for so long although heartbeats are due every second: established, but dead. */
@@ -25,6 +27,10 @@ const DEAD_MS = 3000;
 /** The far end's view of what is outstanding is refreshed after so many octets or milliseconds. */
 const ACK_OCTETS = 16 * 1024;
 const ACK_MS = 20;
+/** TLS 1.3 adds so much to a record: header, content type, tag. */
+const RECORD_OCTETS = 22;
+/** Frames of a lane that was closed for no fault of it are read until its end, for so long at most. */
+const LINGER_MS = 500;
 /** One TLS record's worth. */
 const BUFFER = 16 * 1024;
 const POOLED = 64;
@@ -46,6 +52,10 @@ export class BufferPool {
 
 export interface LaneOwner {
   readonly pool: BufferPool;
+  /** The kernel's TCP where it can be asked. */
+  readonly tcp: LaneTcp | undefined;
+  /** Of the session, once the lane belongs to one: what acknowledgements tell goes there. */
+  quality(): PathQuality | undefined;
   /** Octets per second that may be read from one lane in the long run; above it reading pauses. */
   intake(): number;
   now(): Millis;
@@ -63,7 +73,7 @@ export class Lane implements LaneView {
   /** Set once the far end has proven that it belongs to the session. */
   usable = false;
   number = -1;
-  progressAt: Millis;
+  writtenAt: Millis;
   roundTripMs = -1;
   framesOut = 0;
   framesIn = 0;
@@ -75,8 +85,14 @@ export class Lane implements LaneView {
   readonly #cancelExpiry: () => void;
   #buffer: Buffer;
   #at = 0;
+  readonly #log = new AckLog();
   #sent = 0;
   #acknowledged = 0;
+  /** Octets that Node still holds because the kernel did not take them. */
+  #held = 0;
+  readonly #counts: TcpCounts = { segmentsOut: 0, lost: 0, roundTripMs: 0 };
+  readonly #countsBefore: TcpCounts = { segmentsOut: 0, lost: 0, roundTripMs: 0 };
+  #lingering = false;
   #received = 0;
   #receivedAcked = 0;
   #ackedAt: Millis;
@@ -95,7 +111,7 @@ export class Lane implements LaneView {
     this.remote = `${socket.remoteAddress ?? '?'}`;
     this.#buffer = owner.pool.take();
     this.openedAt = now;
-    this.progressAt = now;
+    this.writtenAt = now;
     this.#ackedAt = now;
     this.#creditAt = now;
     this.#heardAt = now;
@@ -109,13 +125,45 @@ export class Lane implements LaneView {
     socket.on('end', () => this.close('stopping'));
   }
 
-  /** Octets written and not yet acknowledged. */
+  /** Octets written and not yet acknowledged: by the far end's TCP where the kernel tells, else by the far end's frames. */
   get outstanding(): number {
-    return (this.#sent - this.#acknowledged) >>> 0;
+    return this.#log.outstanding;
+  }
+
+  get oldestAt(): Millis | undefined {
+    return this.#log.oldestAt;
+  }
+
+  /** What is collected for the next write. */
+  get collected(): number {
+    return this.#at;
   }
 
   get ended(): boolean {
     return this.#ended;
+  }
+
+  tune(congestion: 'bbr' | 'system'): void {
+    this.#owner.tcp?.tune(this.#socket, congestion);
+  }
+
+  /** Before lanes are chosen: what has been acknowledged meanwhile. */
+  settle(now: Millis): void {
+    const quality = this.#owner.quality();
+    const tcp = this.#owner.tcp;
+    if (quality === undefined || tcp === undefined || this.#log.outstanding === 0) return;
+    const unacknowledged = tcp.unacknowledged(this.#socket);
+    if (unacknowledged >= 0) this.#log.settle(unacknowledged + this.#held, now, quality);
+  }
+
+  /** Segments sent and lost since the last call go into `quality`. */
+  count(quality: PathQuality): void {
+    const [counts, before] = [this.#counts, this.#countsBefore];
+    if (this.#ended || this.#owner.tcp?.counts(this.#socket, counts) !== true) return;
+    quality.counted(counts.segmentsOut - before.segmentsOut, counts.lost - before.lost);
+    if (counts.roundTripMs > 0) quality.roundTrip(counts.roundTripMs, this.#owner.now());
+    before.segmentsOut = counts.segmentsOut;
+    before.lost = Math.max(before.lost, counts.lost);
   }
 
   sendMedia(frame: MediaFrame): void {
@@ -132,15 +180,25 @@ export class Lane implements LaneView {
   /** Writes what has been collected, with an acknowledgement where one is due: one write, one TLS record. */
   flush(now: Millis): void {
     if (this.#ended) return;
-    if (this.#ackDue(now)) this.#appendAck(now);
+    // With other frames an acknowledgement costs next to nothing; alone it is a segment that can be lost.
+    if (this.#at > 0 ? this.#unacked > CONTROL_FRAME : this.#ackDue(now)) this.#appendAck(now);
     if (this.#at === 0) return;
     const buffer = this.#buffer;
     const view = buffer.subarray(0, this.#at);
-    if (this.outstanding === 0) this.progressAt = now;
-    this.#sent = (this.#sent + this.#at) >>> 0;
     this.#buffer = this.#owner.pool.take();
     this.#at = 0;
-    this.#socket.write(view, () => this.#owner.pool.give(buffer));
+    this.#writing(view.length, now);
+    this.#socket.write(view, () => {
+      this.#held -= view.length + RECORD_OCTETS;
+      this.#owner.pool.give(buffer);
+    });
+  }
+
+  #writing(octets: number, now: Millis): void {
+    this.#sent = (this.#sent + octets) >>> 0;
+    this.#held += octets + RECORD_OCTETS;
+    this.#log.written(this.#owner.tcp === undefined ? octets : octets + RECORD_OCTETS, now);
+    this.writtenAt = now;
   }
 
   /** To be called a few times per second. */
@@ -164,14 +222,16 @@ export class Lane implements LaneView {
     this.#write(Buffer.from(closeFrame(reason)));
     this.#socket.end();
     // A dead connection takes no goodbye.
-    setTimeout(() => this.#socket.destroy(), 500).unref();
+    setTimeout(() => this.#socket.destroy(), LINGER_MS).unref();
+    // Replaced or not needed any more: what the far end sent before it knew is still good.
+    this.#lingering = this.usable && (reason === 'replaced' || reason === 'renewed');
     this.#end(reason);
   }
 
   #handler(): FrameHandler {
     return {
       media: (frame) => {
-        if (!this.usable) {
+        if (!this.usable && !this.#lingering) {
           this.close('frame-malformed');
           return;
         }
@@ -181,6 +241,7 @@ export class Lane implements LaneView {
       ack: (received) => this.#acked(received),
       heartbeat: (stamp, reply) => this.#heartbeat(stamp, reply),
       close: (reason) => {
+        if (!this.#ended) this.flush(this.#owner.now());
         this.#socket.end();
         this.#end(`far end: ${reason}`);
         setTimeout(() => this.#socket.destroy(), 500).unref();
@@ -198,12 +259,13 @@ export class Lane implements LaneView {
   }
 
   #data(chunk: Buffer): void {
-    if (this.#ended) return;
+    if (this.#ended && !this.#lingering) return;
     const now = this.#owner.now();
     this.#heardAt = now;
     this.#throttle(chunk.length, now);
     this.#received = (this.#received + chunk.length) >>> 0;
     const failure = this.#reader.push(chunk);
+    if (this.#ended) return;
     if (failure !== undefined) {
       this.close(failure);
       return;
@@ -216,7 +278,7 @@ export class Lane implements LaneView {
     const rate = INTAKE_FACTOR * this.#owner.intake();
     this.#credit = Math.min(rate, this.#credit + ((now - this.#creditAt) / 1000) * rate) - octets;
     this.#creditAt = now;
-    if (this.#credit >= 0 || this.#ended) return;
+    if (this.#credit >= 0) return;
     this.#socket.pause();
     // As long as the debt takes to be paid.
     const pause = Math.min(1000, Math.max(10, (-this.#credit / rate) * 1000));
@@ -224,13 +286,15 @@ export class Lane implements LaneView {
   }
 
   #acked(received: number): void {
-    if ((received - this.#acknowledged) >>> 0 > this.outstanding) {
+    if ((received - this.#acknowledged) >>> 0 > (this.#sent - this.#acknowledged) >>> 0) {
       this.close('frame-malformed'); // acknowledges what was never sent
       return;
     }
     if (received === this.#acknowledged) return;
     this.#acknowledged = received;
-    this.progressAt = this.#heardAt;
+    const quality = this.#owner.quality();
+    if (this.#owner.tcp !== undefined || quality === undefined) return;
+    this.#log.settle((this.#sent - received) >>> 0, this.#heardAt, quality);
   }
 
   #heartbeat(stamp: number, reply: boolean): void {
@@ -245,8 +309,12 @@ export class Lane implements LaneView {
     this.#owner.dirty(this);
   }
 
+  get #unacked(): number {
+    return (this.#received - this.#receivedAcked) >>> 0;
+  }
+
   #ackDue(now: Millis): boolean {
-    const unacked = (this.#received - this.#receivedAcked) >>> 0;
+    const unacked = this.#unacked;
     return unacked >= ACK_OCTETS || (unacked > CONTROL_FRAME && now - this.#ackedAt >= ACK_MS);
   }
 
@@ -264,16 +332,19 @@ export class Lane implements LaneView {
 
   #write(bytes: Buffer): void {
     if (this.#ended) return;
-    this.flush(this.#owner.now());
-    this.#sent = (this.#sent + bytes.length) >>> 0;
-    this.#socket.write(bytes);
+    const now = this.#owner.now();
+    this.flush(now);
+    this.#writing(bytes.length, now);
+    this.#socket.write(bytes, () => {
+      this.#held -= bytes.length + RECORD_OCTETS;
+    });
   }
 
   #end(reason: string): void {
     if (this.#ended) return;
     this.#ended = true;
     this.usable = false;
-    this.#reader.stop();
+    if (!this.#lingering) this.#reader.stop();
     this.#cancelExpiry();
     this.#owner.ended(this, reason);
   }

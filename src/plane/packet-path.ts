@@ -5,7 +5,7 @@ import { ACCEPTED, IS_RTCP, REFUSED } from '../rtp/refusal.ts';
 import { parseRtcp, type ReceivedRtcp } from '../rtp/rtcp.ts';
 import { DUPLICATE, JUMP } from '../rtp/sequence-window.ts';
 import { type SourceWords, sourceAddress } from '../rtp/source-words.ts';
-import { checkEvent, EVENT_LENGTH, rebuildEvent } from '../rtp/telephone-event.ts';
+import { checkEvent, digitOfEvent, EVENT_LENGTH, parseEvent, rebuildEvent } from '../rtp/telephone-event.ts';
 import {
   CONTROL_CLOCK,
   CONTROL_PICTURE_LOSS,
@@ -20,7 +20,7 @@ import type { SendFormat, StreamLeg } from './stream-leg.ts';
 import type { Udp } from './udp.ts';
 
 /** How much later than the fastest a frame may come and still be worth playing. */
-const STALE_MS = 250;
+const STALE_MS = 150;
 /** The second copy of a frame: dropped, and meant to be. */
 const SECOND_COPY = -3;
 
@@ -121,8 +121,11 @@ export class PacketPath {
       return;
     }
     const refusal = this.#checkFrame(leg, frame, now);
-    if (refusal === ACCEPTED) this.#toFarEnd(leg, leg.sendFormats[frame.format]!, frame, now);
-    else if (refusal !== SECOND_COPY) leg.refused[refusal]!++;
+    if (refusal === ACCEPTED) {
+      const format = leg.sendFormats[frame.format];
+      if (format === undefined) this.#tell(leg, leg.toldFormats[frame.format]!, frame);
+      else this.#toFarEnd(leg, format, frame, now);
+    } else if (refusal !== SECOND_COPY) leg.refused[refusal]!++;
   }
 
   /** Sends what is due of the digits of a leg. False where none is left. */
@@ -155,7 +158,7 @@ export class PacketPath {
   }
 
   #checkFrame(leg: StreamLeg, frame: MediaFrame, now: Millis): number {
-    const format = leg.sendFormats[frame.format];
+    const format = leg.sendFormats[frame.format] ?? leg.toldFormats[frame.format];
     if (format === undefined) return REFUSED.frameFormat;
     if (frame.length > format.rules.maxPayload) return REFUSED.payloadSize;
     const isEvent = format.rules.kind === 'event';
@@ -194,6 +197,27 @@ export class PacketPath {
     if (rules.kind === 'event') rebuildEvent(frame.bytes, frame.start, out, RTP_HEADER);
     else copyBytes(frame.bytes, frame.start, frame.length, out, RTP_HEADER);
     this.#sendRtp(leg, RTP_HEADER + frame.length);
+  }
+
+  /** An event for signalling: all its packets have one timestamp, the last ones are repeated (RFC 4733 2.5.1). */
+  #tell(leg: StreamLeg, format: SendFormat, frame: MediaFrame): void {
+    leg.rebuilder.swallow(frame.sequence);
+    const block = parseEvent(frame.bytes, frame.start, frame.length);
+    if (block === undefined || frame.timestamp === leg.toldAt) return;
+    // A new event and the end of the one before was lost.
+    if (leg.telling !== undefined && leg.telling.timestamp !== frame.timestamp) this.#told(leg);
+    const durationMs = Math.max(40, Math.round((block.duration * 1000) / format.rules.clockRate));
+    leg.telling = { event: block.event, durationMs, timestamp: frame.timestamp };
+    if (block.end) this.#told(leg);
+  }
+
+  #told(leg: StreamLeg): void {
+    const { event, durationMs, timestamp } = leg.telling!;
+    leg.telling = undefined;
+    leg.toldAt = timestamp;
+    const digit = digitOfEvent(event);
+    const { session, stream } = leg.config;
+    if (digit !== undefined) this.#emit({ kind: 'digit', session, stream, digit, durationMs });
   }
 
   #sendRtp(leg: StreamLeg, length: number): void {

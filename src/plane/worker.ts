@@ -10,6 +10,7 @@ import { Engine } from './engine.ts';
 import { BufferPool } from './lane.ts';
 import { LaneAcceptor } from './lane-acceptor.ts';
 import { type LaneEnvironment, LaneGroup } from './lane-group.ts';
+import { type LaneTcp, loadLaneTcp } from './lane-tcp.ts';
 import type { Udp, UdpReceiver } from './udp.ts';
 import { DgramUdp } from './udp-dgram.ts';
 import { loadKoffiUdp } from './udp-koffi.ts';
@@ -42,6 +43,7 @@ class Worker {
   readonly #acceptor: LaneAcceptor;
   #identity: TlsIdentity;
   #udp!: Udp;
+  #tcp: LaneTcp | undefined;
   /** Read once per poll, datagram batch or chunk: a packet does not ask the system for the time. */
   #now = machineNow();
   #events: PlaneEvent[] = [];
@@ -53,7 +55,11 @@ class Worker {
   constructor(start: WorkerStart) {
     this.#shard = start.shard;
     this.#identity = start.tls;
+    const worker = this;
     const environment: LaneEnvironment = {
+      get tcp() {
+        return worker.#tcp;
+      },
       pool: new BufferPool(),
       random: systemRandom,
       shard: start.shard,
@@ -88,6 +94,8 @@ class Worker {
       },
     });
     this.#engine.attach(this.#udp);
+    // The plain implementation does without koffi altogether: lanes then go by their own acknowledgements.
+    if (this.#udp.implementation === 'koffi') this.#tcp = await loadLaneTcp().catch(() => undefined);
     setInterval(() => this.#keep(), KEEP_MS);
     setInterval(() => this.#snapshot(), SNAPSHOT_MS);
     this.#emit({ kind: 'ready', implementation: this.#udp.implementation, shard: this.#shard });

@@ -6,47 +6,67 @@ export interface LaneView {
   readonly usable: boolean;
   /** Octets written minus octets acknowledged by the far end. */
   readonly outstanding: number;
-  /** When the far end last acknowledged progress, or when the lane became busy if later. */
-  readonly progressAt: Millis;
+  /** When the oldest of them was written; undefined where there are none. */
+  readonly oldestAt: Millis | undefined;
+  /** When something was last written. */
+  readonly writtenAt: Millis;
 }
 
 /**
- * Which lane takes a frame. A policy looks at the lanes and says an index, or -1: none, the frame waits. Adaptive duplicates
- * and fixed schedules are further implementations of this contract: `second` names the lane of a second copy or -1.
+ * Which lanes take the next batch of frames (what one segment holds). A policy looks at the lanes and writes up to `copies` indices to
+ * `picked`; it returns how many: 0, none, the frames wait. Fixed schedules are further implementations of this contract.
  */
 export interface LanePolicy {
-  choose(lanes: readonly LaneView[], size: number, flags: number, now: Millis): number;
-  second(lanes: readonly LaneView[], first: number, size: number, flags: number, now: Millis): number;
+  pick(lanes: readonly LaneView[], copies: number, flags: number, now: Millis, picked: Int32Array): number;
 }
 
 /** A lane takes no more while so many octets are under way: what waits before the socket can still be dropped. */
 const MAX_OUTSTANDING = 256 * 1024;
-/** A lane without progress for so long is used only if no other is there: TCP is recovering a loss. */
-const STALLED_MS = 60;
-const STALL_PENALTY = MAX_OUTSTANDING;
+/** So long past the time of an acknowledgement a lane takes nothing at all: what it is given would come too late. */
+const REFUSE_MS = 80;
+const OVERDUE_PENALTY = MAX_OUTSTANDING;
 
-/** The fewest outstanding octets win; stalled lanes come last. Emergency frames may exceed the limit. */
+/**
+ * The fewest outstanding octets win, among equals the lane that rested longest: losses stay apart. Lanes that owe an acknowledgement
+ * come last: TCP is repairing a loss there, and what is written behind it waits. Emergency frames may exceed every limit.
+ */
 export class FewestOutstanding implements LanePolicy {
-  choose(lanes: readonly LaneView[], _size: number, flags: number, now: Millis): number {
+  /** Octets older than this without acknowledgement make a lane overdue. */
+  overdueMs = 60;
+
+  pick(lanes: readonly LaneView[], copies: number, flags: number, now: Millis, picked: Int32Array): number {
+    let count = 0;
+    while (count < copies && count < picked.length) {
+      const next = this.#best(lanes, flags, now, picked, count);
+      if (next < 0) break;
+      picked[count++] = next;
+    }
+    return count;
+  }
+
+  #best(lanes: readonly LaneView[], flags: number, now: Millis, picked: Int32Array, count: number): number {
     let best = -1;
     let bestLoad = Number.POSITIVE_INFINITY;
+    let bestWrittenAt = 0;
     for (let i = 0; i < lanes.length; i++) {
       const lane = lanes[i]!;
-      if (!lane.usable) continue;
-      if (lane.outstanding > MAX_OUTSTANDING && (flags & FLAG_EMERGENCY) === 0) continue;
-      const stalled = lane.outstanding > 0 && now - lane.progressAt > STALLED_MS;
-      const load = stalled ? lane.outstanding + STALL_PENALTY : lane.outstanding;
-      if (load < bestLoad) {
-        best = i;
-        bestLoad = load;
-      }
+      if (!lane.usable || has(picked, count, i)) continue;
+      const waits = lane.oldestAt === undefined ? 0 : now - lane.oldestAt;
+      const refused = lane.outstanding > MAX_OUTSTANDING || waits > this.overdueMs + REFUSE_MS;
+      if (refused && (flags & FLAG_EMERGENCY) === 0) continue;
+      const load = lane.outstanding + (waits > this.overdueMs ? OVERDUE_PENALTY : 0);
+      if (load > bestLoad || (load === bestLoad && lane.writtenAt >= bestWrittenAt)) continue;
+      best = i;
+      bestLoad = load;
+      bestWrittenAt = lane.writtenAt;
     }
     return best;
   }
+}
 
-  second(): number {
-    return -1;
-  }
+function has(picked: Int32Array, count: number, value: number): boolean {
+  for (let i = 0; i < count; i++) if (picked[i] === value) return true;
+  return false;
 }
 
 interface Waiting {
@@ -66,7 +86,7 @@ export class FrameBacklog {
   readonly #normal: Ring;
 
   /** `capacity` frames of each class. */
-  constructor(deadlineMs = 200, capacity = 2048) {
+  constructor(deadlineMs = 120, capacity = 2048) {
     this.#deadlineMs = deadlineMs;
     this.#emergency = new Ring(Math.ceil(capacity / 4));
     this.#normal = new Ring(capacity);
@@ -150,7 +170,7 @@ class Ring {
   }
 }
 
-const AGE_WINDOW_MS = 5000;
+const AGE_WINDOW_MS = 3000;
 
 /**
  * Age of frames on arrival, without comparing clocks: the smallest (arrival - sent) seen lately is taken as the way itself,
@@ -162,7 +182,7 @@ export class FrameAge {
   #started = false;
   #windowAt: Millis = 0;
 
-  /** Milliseconds this frame was later than the fastest of the last five to ten seconds. 0 .. 32767. */
+  /** Milliseconds this frame was later than the fastest of the last three to six seconds. 0 .. 32767. */
   of(sent: number, now: Millis): number {
     const offset = (Math.floor(now) - sent) & 0xffff;
     if (!this.#started) {

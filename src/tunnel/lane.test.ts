@@ -160,22 +160,44 @@ test('a lane proves itself by key, connection and role; every changed octet spoi
   assert.ok(!readHello(Uint8Array.from([...body, 0])).ok);
 });
 
-const lane = (outstanding: number, more: Partial<LaneView> = {}): LaneView => ({
+/** A lane with so many octets under way, the oldest written `age` ms before 1000. */
+const lane = (outstanding: number, age = 5, more: Partial<LaneView> = {}): LaneView => ({
   usable: true,
   outstanding,
-  progressAt: 1000,
+  oldestAt: outstanding === 0 ? undefined : 1000 - age,
+  writtenAt: 990,
   ...more,
 });
 
-test('a frame goes to the lane with the fewest outstanding octets; stalled lanes come last', () => {
+/** The lanes picked at time 1000. */
+function picks(lanes: readonly LaneView[], copies = 1, flags = 0): number[] {
+  const picked = new Int32Array(3);
   const policy = new FewestOutstanding();
-  assert.equal(policy.choose([], 200, 0, 1000), -1);
-  assert.equal(policy.choose([lane(500), lane(100), lane(0, { usable: false })], 200, 0, 1000), 1);
-  assert.equal(policy.choose([lane(5000), lane(100, { progressAt: 900 })], 200, 0, 1000), 0);
-  assert.equal(policy.choose([lane(100, { progressAt: 0 })], 200, 0, 1000), 0);
-  const full = [lane(300 * 1024)];
-  assert.equal(policy.choose(full, 200, 0, 1000), -1);
-  assert.equal(policy.choose(full, 200, FLAG_EMERGENCY, 1000), 0);
+  return [...picked.subarray(0, policy.pick(lanes, copies, flags, 1000, picked))];
+}
+
+test('frames go to the lane with the fewest outstanding octets, among equals to the one that rested longest', () => {
+  assert.deepEqual(picks([]), []);
+  assert.deepEqual(picks([lane(500), lane(100), lane(0, 0, { usable: false })]), [1]);
+  const rested = [lane(0, 0, { writtenAt: 995 }), lane(0, 0, { writtenAt: 980 }), lane(0)];
+  assert.deepEqual(picks(rested), [1]);
+});
+
+test('copies go to lanes of their own, as many as there are', () => {
+  assert.deepEqual(picks([lane(300), lane(100), lane(200)], 2), [1, 2]);
+  assert.deepEqual(picks([lane(300)], 2), [0]);
+});
+
+test('a lane that owes an acknowledgement comes last, and takes nothing once its frames would be too late', () => {
+  assert.deepEqual(picks([lane(5000), lane(100, 100)]), [0]);
+  assert.deepEqual(picks([lane(100, 100)]), [0]);
+  assert.deepEqual(picks([lane(100, 200)]), []);
+  assert.deepEqual(picks([lane(300 * 1024)]), []);
+});
+
+test('emergency frames exceed every limit of a lane', () => {
+  assert.deepEqual(picks([lane(300 * 1024)], 1, FLAG_EMERGENCY), [0]);
+  assert.deepEqual(picks([lane(100, 5000)], 1, FLAG_EMERGENCY), [0]);
 });
 
 test('what waits past its deadline is dropped before the socket and counted; emergency first', () => {

@@ -27,7 +27,7 @@ export const FRAME_HELLO_ACK = 5;
 /** Flags of a media frame. */
 export const FLAG_MARKER = 1;
 export const FLAG_EMERGENCY = 2;
-/** A second copy, sent on another lane. */
+/** One of two copies, each on a lane of its own. */
 export const FLAG_DUPLICATE = 4;
 /** The payload is neutral control data of the stream (`CONTROL_...`), not media. */
 export const FLAG_CONTROL = 8;
