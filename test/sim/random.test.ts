@@ -15,9 +15,12 @@ type Side = 'phone' | 'pbx';
 type Step =
   | { readonly do: 'call'; readonly side: Side; readonly late: boolean; readonly formats: string }
   | { readonly do: 'wait'; readonly ms: number }
-  | { readonly do: 'end' | 'digit'; readonly side: Side; readonly which: number }
+  | { readonly do: 'end'; readonly side: Side; readonly which: number }
+  | { readonly do: 'digit'; readonly side: Side; readonly which: number }
   | { readonly do: 'change'; readonly side: Side; readonly which: number; readonly media: string | undefined }
   | { readonly do: 'cut'; readonly ms: number; readonly silent: boolean }
+  | { readonly do: 'reload'; readonly role: 'termination' | 'relay' }
+  | { readonly do: 'worker'; readonly role: 'termination' | 'relay' }
   | { readonly do: 'restart'; readonly role: 'termination' | 'relay'; readonly ms: number };
 
 const side = fc.constantFrom<Side>('phone', 'pbx');
@@ -60,6 +63,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({
+      do: fc.constantFrom('reload' as const, 'worker' as const),
+      role: fc.constantFrom('termination' as const, 'relay' as const),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
       do: fc.constant('restart' as const),
       role: fc.constantFrom('termination' as const, 'relay' as const),
       ms: fc.constantFrom(0, 300, 5000),
@@ -94,6 +104,13 @@ function answers(world: World, peer: SimPeer, call: SimCall): void {
   }
 }
 
+/** The media worker dies and its successor is given the streams that are open. */
+function loseWorker(world: World, role: 'termination' | 'relay'): void {
+  const gateway = world[role];
+  for (const kind of ['shard-lost', 'shard-ready'] as const)
+    world.input(gateway, { kind: 'plane', shard: 0, event: { kind, shard: 0, reason: 'SIGKILL' } });
+}
+
 function play(seed: number, net: NetworkOptions, steps: readonly Step[]): void {
   const world: World = new World({
     seed,
@@ -106,6 +123,8 @@ function play(seed: number, net: NetworkOptions, steps: readonly Step[]): void {
     if (s.do === 'wait') world.run(s.ms);
     else if (s.do === 'cut') world.cut(s.ms, s.silent);
     else if (s.do === 'restart') world.restart(s.role, s.ms);
+    else if (s.do === 'reload') world.configure(world[s.role], {});
+    else if (s.do === 'worker') loseWorker(world, s.role);
     else if (s.do === 'call') world[s.side].call('601', { lateOffer: s.late, formats: s.formats });
     else {
       const call = pick(world[s.side], s.which);

@@ -37,6 +37,8 @@ export class SimGateway {
   readonly planeCommands: PlaneCommand[] = [];
   readonly operatorReplies = new Map<number, unknown>();
   stopped = false;
+  /** How the plane behaves: well, dead (it answers nothing), or without a port to give. */
+  planeMood: 'well' | 'dead' | 'no-port' = 'well';
   /** Set by the world. */
   h323Host: H323Host | undefined;
 
@@ -60,9 +62,17 @@ export class SimGateway {
     this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
   }
 
-  /** What a well-behaved plane answers. */
+  /** What the plane answers. */
   plane(command: PlaneCommand): PlaneEvent | undefined {
     this.planeCommands.push(command);
+    if (this.planeMood === 'dead') {
+      if (command.kind === 'close') this.openStreams.delete(`${command.session}/${command.stream}`);
+      return undefined;
+    }
+    if (this.planeMood === 'no-port' && command.kind === 'open') {
+      const { session, stream } = command.leg;
+      return { kind: 'open-failed', session, stream, reason: 'EADDRINUSE' };
+    }
     switch (command.kind) {
       case 'open':
       case 'modify': {
@@ -82,6 +92,10 @@ export class SimGateway {
       default:
         return undefined;
     }
+  }
+
+  counters(session: string, stream: number): StreamCounters {
+    return noCounters(session, stream);
   }
 
   leftovers(): Record<string, number> {
