@@ -28,6 +28,8 @@ export interface GatewayOptions {
   readonly bootId: TunnelOptions['bootId'];
 }
 
+/** What may stand in `user-input`. */
+const META_DIGITS = '0123456789*#ABCD';
 /** Most inputs handled between two drains of everything: a guard against an endless exchange, which would be a bug. */
 const SETTLE_ROUNDS = 10_000;
 
@@ -387,6 +389,14 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
           const call = gw.calls.byCall(output.call);
           gw.log('error', 'media failed', { call: output.call, reason: output.reason });
           if (call !== undefined && call.overAt === undefined) releaseCall(gw, call, 47, 'own');
+          break;
+        }
+        case 'digit': {
+          const call = gw.calls.byCall(output.call);
+          if (call === undefined || call.overAt !== undefined || !META_DIGITS.includes(output.digit)) break;
+          const { digit, durationMs } = output;
+          call.adapter.command({ kind: 'user-input', digit, durationMs: Math.min(8000, durationMs) }, gw.now);
+          gw.dirty.add(call);
           break;
         }
         case 'silent':

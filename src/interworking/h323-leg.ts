@@ -1,7 +1,7 @@
 /**
  * One H.323 call seen as a leg (call/leg.ts). Events of the H.323 endpoint go in on one side and come out as neutral LegEvents
  * (h323-to-meta.ts); LegCommands go in on the other and come out as H.323 commands (meta-to-h323.ts). What both need of channels
- * is in h245-channels.ts. docs/decisions/0004-h323-media-and-offers.md tells why offers are made when they are.
+ * is in h245-channels.ts. docs/decisions/0005-h323-media-and-offers.md tells why offers are made when they are.
  */
 import type { LegCommand, LegEvent, LegStream } from '../call/leg.ts';
 import type { CallRef, H323Channel, H323Command, H323Event } from '../h323/contract.ts';

@@ -40,6 +40,14 @@ export type MediaOutput =
   | { readonly kind: 'failed'; readonly call: CallId; readonly index: number; readonly reason: string }
   /** No valid packet for 30 s although one was expected. */
   | { readonly kind: 'silent'; readonly call: CallId; readonly index: number }
+  /** A digit that came in the media and that the far end of this leg cannot take there. */
+  | {
+      readonly kind: 'digit';
+      readonly call: CallId;
+      readonly index: number;
+      readonly digit: string;
+      readonly durationMs: number;
+    }
   /** After `release`: every stream is closed (or has had its time), `counters` are final. */
   | { readonly kind: 'finished'; readonly call: CallId };
 
@@ -228,6 +236,14 @@ export class MediaControl {
         const found = this.#find(event);
         const stream = found?.media.open.get(found.index);
         if (stream !== undefined) stream.locked = true;
+        break;
+      }
+      case 'digit': {
+        const found = this.#find(event);
+        if (found?.media.released === false) {
+          const { digit, durationMs } = event;
+          this.#out.push({ kind: 'digit', call: found.media.call, index: found.index, digit, durationMs });
+        }
         break;
       }
       case 'silent': {

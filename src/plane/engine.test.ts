@@ -457,3 +457,32 @@ test('counters are reported in batches while streams are open', () => {
     [1, 1, 1],
   );
 });
+
+test('events towards a far end without a payload type for them are told, each once (RFC 4733 2.5.1)', () => {
+  const w = new World();
+  const event: StreamLegConfig['formats'][number] = {
+    ...LEG.formats[0]!,
+    format: 5,
+    kind: 'event',
+    sendPayloadType: -1,
+    maxPayload: 4,
+  };
+  w.engine.command({ kind: 'open', leg: { ...LEG, formats: [...LEG.formats, event] } });
+  const block = (digit: number, end: boolean, duration: number): Uint8Array =>
+    Uint8Array.of(digit, end ? 0x8a : 0x0a, duration >> 8, duration & 255);
+  const send = (sequence: number, timestamp: number, bytes: Uint8Array): void =>
+    w.frame(sequence, { format: 5, timestamp, bytes, length: bytes.length });
+  w.frame(1);
+  for (const [i, end] of [false, false, true, true, true].entries())
+    send(2 + i, 1600, block(5, end, 160 * (i + 1)));
+  send(7, 3200, block(11, false, 160)); // its end is lost
+  send(8, 4800, block(1, true, 800));
+  w.frame(9);
+  const digits = w.events.flatMap((e) => (e.kind === 'digit' ? [[e.digit, e.durationMs]] : []));
+  assert.deepEqual(digits, [
+    ['5', 60],
+    ['#', 40],
+    ['1', 100],
+  ]);
+  assert.equal(w.udp.sent.length, 2, 'only the voice is sent');
+});

@@ -45,6 +45,11 @@ export class StreamLeg {
   readonly frames = new SequenceWindow();
   readonly refused = new Float64Array(REFUSAL_COUNT);
   readonly sendFormats: (SendFormat | undefined)[] = new Array<undefined>(FORMATS).fill(undefined);
+  /** Event formats that the far end has no payload type for: their events are told, not sent. */
+  readonly toldFormats: (SendFormat | undefined)[] = new Array<undefined>(FORMATS).fill(undefined);
+  /** The event being told, and the timestamp of the one told last. */
+  telling: { readonly event: number; readonly durationMs: number; readonly timestamp: number } | undefined;
+  toldAt: number | undefined;
   destination: Destination | undefined;
   rtcpDestination: Destination | undefined;
   sends = false;
@@ -208,17 +213,20 @@ export class StreamLeg {
     const { config } = this;
     this.sends = config.direction === 'sendrecv' || config.direction === 'sendonly';
     this.receives = config.direction === 'sendrecv' || config.direction === 'recvonly';
-    const old = [...this.sendFormats];
+    const old = this.sendFormats.map((format, i) => format ?? this.toldFormats[i]);
     this.sendFormats.fill(undefined);
+    this.toldFormats.fill(undefined);
     for (const rules of config.formats) {
-      if (rules.sendPayloadType < 0 || rules.sendPayloadType > 127 || rules.format >= FORMATS) continue;
+      const told = rules.kind === 'event' && rules.sendPayloadType < 0;
+      if ((rules.sendPayloadType < 0 && !told) || rules.sendPayloadType > 127) continue;
+      if (rules.format >= FORMATS) continue;
       const rate = rules.maxPacketsPerSecond;
       const kept = old[rules.format];
       const bucket =
         kept?.rules.maxPacketsPerSecond === rate
           ? kept.bucket
           : new TokenBucket(Math.max(2, rate / 2), rate, now);
-      this.sendFormats[rules.format] = { rules, bucket };
+      (told ? this.toldFormats : this.sendFormats)[rules.format] = { rules, bucket };
     }
     this.aim();
   }

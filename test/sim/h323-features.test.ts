@@ -110,6 +110,27 @@ for (const [outer, inner] of COMBINATIONS) {
     }
   });
 
+  test(`${name}: RFC 4733 in the media becomes user input where an H.323 side has no payload type for it`, () => {
+    const it = pair(...sides);
+    const [call, taken] = connected(it, it.outside, it.inside);
+    for (const [gateway, ear] of [
+      [it.outside.gateway, call],
+      [it.inside.gateway, taken],
+    ] as const) {
+      const leg = [...gateway.openStreams.values()][0]!;
+      const events = leg.formats.find((f) => f.kind === 'event');
+      assert.ok(events !== undefined, 'telephone-event is agreed on, so that the other side sends it');
+      if (ear.h323 === undefined) continue;
+      assert.equal(events.sendPayloadType, -1);
+      const { session, stream } = leg;
+      const event = { kind: 'digit', session, stream, digit: '7', durationMs: 120 } as const;
+      it.world.input(gateway, { kind: 'plane', shard: 0, event });
+      it.world.run(300);
+      assert.equal(ear.digits, '7');
+    }
+    finish(it);
+  });
+
   test(`${name}: hold and resume by each side (RFC 3264 8.4, empty capability set)`, () => {
     for (const index of [0, 1]) {
       const it = pair(...sides);
