@@ -27,8 +27,10 @@ const BACKOFF_FIRST_MS = 100;
 const BACKOFF_MAX_MS = 3000;
 /** A lane up for so long starts anew at the first step of the backoff. */
 const SETTLED_MS = 5000;
-/** One segment's worth of frames goes to the same lanes; the next batch chooses again. */
-const BATCH = 1200;
+/** On a lossy path one segment's worth of frames goes to the same lanes; the next batch chooses again. */
+const BATCH_LOSSY = 1200;
+/** On a clean one everything of a poll: a write costs more than what is in it. */
+const BATCH_CLEAN = 12 * 1024;
 const MAX_COPIES = 3;
 /** A lane without an acknowledgement for so long is dialled again beside the old one. */
 const STUCK_MS = 1000;
@@ -159,7 +161,7 @@ export class LaneGroup implements FrameSink {
 
   #place(frame: MediaFrame, now: Millis): boolean {
     const size = MEDIA_HEADER + frame.length;
-    if (this.#copies === 0 || this.#batch + size > BATCH) {
+    if (this.#copies === 0 || this.#batch + size > (this.quality.lossy ? BATCH_LOSSY : BATCH_CLEAN)) {
       // What is collected must count as outstanding before the next lanes are chosen.
       for (let i = 0; i < this.#copies; i++) this.lanes[this.#picked[i]!]!.flush(now);
       this.#batch = 0;
