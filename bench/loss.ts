@@ -28,7 +28,7 @@ import { haveStunnel, Stunnel } from './support/stunnel.ts';
 
 /** A machine busier than this measures itself. */
 const MAX_LOAD = 0.9;
-const WARM_UP_SECONDS = 4;
+const WARM_UP_SECONDS = 5;
 const CUBIC = ['net.ipv4.tcp_congestion_control=cubic', 'net.ipv4.tcp_no_metrics_save=1'];
 const LANES_AT_REST = 2;
 const MAX_LANES = 16;
