@@ -4,7 +4,7 @@ import type { PresentationIndicator, SetupUUIE } from '../asn1/h225-types.ts';
 import type { Call } from '../call.ts';
 import type { Connection } from '../connections.ts';
 import type { H323Command, H323Event, H323Party, H323Peer } from '../contract.ts';
-import { listenForControl } from '../h245/connection.ts';
+import { controlAddressTold, listenForControl } from '../h245/connection.ts';
 import { ENDPOINT_TYPE } from '../identity.ts';
 import { ANSWER_LIMIT, PREPARING_LIMIT, PROCEEDING_AFTER, SETUP_LIMIT } from '../limits.ts';
 import type { Signalling } from '../messages.ts';
@@ -200,6 +200,7 @@ export function setupReceived(
     remote: connection.remote,
   };
   call.alarm.set(core.now + PREPARING_LIMIT);
+  if (setup.h245Address !== undefined) controlAddressTold(stack, call, setup.h245Address);
   if (source.peer.gatekeeper === undefined) return present(stack, call, event);
   stack.ras.admitIncoming(call, event, () => present(stack, call, event));
 }
