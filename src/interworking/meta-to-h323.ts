@@ -212,7 +212,8 @@ function agreed(leg: H323Leg): void {
   const kept = (name: string): boolean => negotiation.agreedOn(name);
   const moved =
     (sending !== undefined && !kept(sending.name)) || (receiving !== undefined && !kept(receiving.name));
-  if (moved) declare(leg);
+  // Where the far end has a channel that may stay, nothing is said that could make it close it.
+  if (moved || receiving === undefined) declare(leg);
   if (sending !== undefined && !kept(sending.name)) close('send');
   if (receiving !== undefined && !kept(receiving.name)) close('receive');
   applyWish(leg);
