@@ -81,6 +81,11 @@ export class RtpLine {
     return this.socket.address().port;
   }
 
+  /** Where it sends. */
+  get remote(): { readonly ip: string; readonly port: number } | undefined {
+    return this.#remote;
+  }
+
   get statistics(): LineStatistics {
     const expected = this.#first === undefined ? 0 : this.#highest - this.#first.sequence + 1;
     return { ...this.#stats, lost: Math.max(0, expected - this.#stats.received), digits: this.#digits };

@@ -125,6 +125,7 @@ export function beginFromLeg(gw: GatewayState, begin: BeginFromLeg): Result<Gate
     route: decision.route,
     priority: emergency ? 'emergency' : 'normal',
     admission: admitted.value,
+    source: begin.source,
   });
   if (!call.ok) {
     gw.policy.leave(admitted.value);
@@ -168,6 +169,7 @@ export function beginFromTunnel(
     route: decision.route,
     priority: emergency ? 'emergency' : 'normal',
     admission: admitted.value,
+    source: sourceOf(target.value),
     streamBase: setup.streamBase,
     shard: setup.shard,
   });
@@ -227,6 +229,13 @@ function targetOf(
   return ok({ peer, sip: { uri: binding.uri, flow: binding.flow } });
 }
 
+function sourceOf(target: LegTarget): string | undefined {
+  if (target.h323 !== undefined) return target.h323.ip;
+  const flow = target.sip?.flow;
+  if (flow !== undefined) return flow.kind === 'datagram' ? flow.remote.ip : undefined;
+  return familyOf(target.peer.host) === undefined ? undefined : target.peer.host;
+}
+
 interface Enter {
   readonly id: CallId;
   readonly side: 'originator' | 'terminator';
@@ -238,6 +247,8 @@ interface Enter {
   readonly route: string;
   readonly priority: GatewayCall['priority'];
   readonly admission: string;
+  /** Where the leg's signalling comes from, or goes to; undefined: by name, or over a connection. */
+  readonly source: string | undefined;
   readonly streamBase?: number;
   readonly shard?: number;
 }
@@ -258,6 +269,7 @@ function enter(gw: GatewayState, options: Enter): Result<GatewayCall, Refusal> {
     streamBase: base,
     priority: options.priority,
     source: peer.symmetric ?? gw.config.media.symmetric,
+    ...(options.source === undefined ? {} : { latchHost: options.source }),
   });
   const half = new HalfCall({
     call: id,

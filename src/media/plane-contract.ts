@@ -46,6 +46,11 @@ export interface StreamLegConfig {
    */
   readonly source: 'signalled' | 'signalled-host' | 'latch';
   readonly latchWindowMs: number;
+  /**
+   * latch: besides the signalled host the only one that may be learned: where the far end's signalling comes from. Absent
+   * where that is not known: any.
+   */
+  readonly latchHost?: string;
   /** What this gateway may send to (`send`) and take from (`receive`) the far end. */
   readonly direction: Direction;
   readonly formats: readonly PlaneFormat[];

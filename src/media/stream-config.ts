@@ -15,6 +15,8 @@ export interface MediaCall {
   readonly streamBase: number;
   readonly priority: Priority;
   readonly source: 'signalled' | 'latch';
+  /** Address the far end's signalling comes from, where known. */
+  readonly latchHost?: string;
 }
 
 export function legConfig(
@@ -35,6 +37,7 @@ export function legConfig(
     ...(remoteRtcp === undefined ? {} : { remoteRtcp }),
     source: data.source,
     latchWindowMs: own.latchWindowMs,
+    ...(data.latchHost === undefined ? {} : { latchHost: data.latchHost }),
     direction,
     formats: stream.formats.map((f) =>
       planeFormat(f.format, packetTime, f.receivePayloadType, f.sendPayloadType),

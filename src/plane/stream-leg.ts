@@ -89,6 +89,7 @@ export class StreamLeg {
     this.#udp = udp;
     const remote = config.remote && parseSource(config.remote);
     this.lock = new SourceLock(config.source, remote, config.latchWindowMs, now);
+    this.lock.latchHost = hostOf(config);
     const base = random.uint32();
     this.check = new ReceiveCheck(rulesOf(config), this.lock, base & 0xffff, random.uint32(), now);
     this.rebuilder = new Rebuilder(random, resume?.rebuild);
@@ -103,6 +104,7 @@ export class StreamLeg {
     const couldReceive = this.receives;
     this.config = config;
     const remote = config.remote && parseSource(config.remote);
+    this.lock.latchHost = hostOf(config);
     const anew = this.lock.modify(config.source, remote, config.latchWindowMs, relearn, now);
     if (anew) this.check.relearn();
     this.check.setRules(rulesOf(config), now);
@@ -233,6 +235,10 @@ export class StreamLeg {
 }
 
 const NOBODY: SourceWords = { a: 0, b: 0, c: 0, d: 0, port: -1 };
+
+function hostOf({ latchHost }: StreamLegConfig): SourceWords | undefined {
+  return latchHost === undefined ? undefined : parseSource({ ip: latchHost, port: 0 });
+}
 
 function rulesOf(config: StreamLegConfig): ReceiveRules {
   return {

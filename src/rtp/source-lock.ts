@@ -38,6 +38,8 @@ interface Candidate {
 export class SourceLock {
   readonly locked: SourceWords = sourceWords();
   isLocked = false;
+  /** Where known, latching learns this host or the signalled one only: a mute phone's stream is not anybody's for the taking. */
+  latchHost: SourceWords | undefined;
   #mode: SourceMode;
   #signalled: SourceWords | undefined;
   #windowEnds: Millis;
@@ -90,7 +92,10 @@ export class SourceLock {
       if (sameSource(source, signalled)) return SOURCE_MATCHES;
       if (this.#mode === 'signalled-host' && sameHost(source, signalled)) return SOURCE_MATCHES;
     }
-    return this.#mode === 'latch' && now < this.#windowEnds ? SOURCE_CANDIDATE : SOURCE_REFUSED;
+    if (this.#mode !== 'latch' || now >= this.#windowEnds) return SOURCE_REFUSED;
+    const { latchHost } = this;
+    if (latchHost === undefined || sameHost(source, latchHost)) return SOURCE_CANDIDATE;
+    return signalled !== undefined && sameHost(source, signalled) ? SOURCE_CANDIDATE : SOURCE_REFUSED;
   }
 
   /** A candidate's packet passed the other checks. True when that makes it the source. */

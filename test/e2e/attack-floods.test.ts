@@ -5,7 +5,16 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type FloodResult, flood } from './attack-flooder.ts';
-import { ACCOUNT, DOMAIN, FULL, GATEWAY, INSIDE_NUMBER, Lab, sleep, type VerifiedCall } from './attack-lab.ts';
+import {
+  ACCOUNT,
+  DOMAIN,
+  FULL,
+  GATEWAY,
+  INSIDE_NUMBER,
+  Lab,
+  sleep,
+  type VerifiedCall,
+} from './attack-lab.ts';
 import { authorization, challengeOf, offer, request, type Target, UdpAttacker } from './attack-sip.ts';
 
 const PERMITTED = '127.0.0.4';

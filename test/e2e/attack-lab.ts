@@ -36,6 +36,8 @@ export const INSIDE_NUMBER = '299';
 export const PROVIDER = '127.0.0.3';
 export const PROVIDER_NUMBER = '0800';
 export const PROVIDER_REALM = 'provider.example';
+/** A phone as behind NAT: its peer has `symmetric: latch`. */
+export const NAT_PHONE = '127.0.0.5';
 export const OWN_NUMBER = '4930100';
 export const ACCOUNT = { username: 'alice', password: 'correct horse battery', number: '4930101' };
 export const DOMAIN = 'example.com';
@@ -49,6 +51,8 @@ export interface LabOptions {
   readonly symmetric?: 'signalled' | 'latch';
   readonly maxCallsPerSecond?: number;
   readonly maxCallsPerSecondPerSource?: number;
+  /** A second honest phone, at NAT_PHONE, whose media source GW2 learns. */
+  readonly latch?: boolean;
   /** More lines for GW2's peer `internet`. */
   readonly trunk?: string;
 }
@@ -156,11 +160,17 @@ export class Lab {
   }
 
   /** A call of the honest phone to the PBX, which echoes nothing and plays its own tune. */
-  async verifiedCall(): Promise<VerifiedCall> {
+  async verifiedCall(phone = this.phone, number = '601'): Promise<VerifiedCall> {
     const taken = this.pbx.taken.length;
-    const here = await this.phone.call('601', SOUND);
+    const here = await phone.call(number, SOUND);
     if (here.state !== 'connected') throw new Error(`the honest call failed: ${here.endStatus}`);
-    return new VerifiedCall(this.phone, here, this.pbx.taken[taken]!);
+    return new VerifiedCall(phone, here, this.pbx.taken[taken]!);
+  }
+
+  /** Another honest phone, known by address like the first one. */
+  secondPhone(ip: string): Promise<SipAgent> {
+    const { phone, sip } = this.ports;
+    return SipAgent.start({ name: '4930901821', ip, port: phone, peer: { ip: GATEWAY, port: sip } });
   }
 
   async #ask<T>(which: 'gw2' | 'gw1', command: 'status' | 'calls'): Promise<T> {
@@ -320,6 +330,11 @@ function writeConfigs(folder: string, ports: Ports, options: LabOptions): void {
     'peers:',
     `  - { name: internet, host: "${GATEWAY}", port: ${ports.phone}, transport: udp, probeSeconds: 0${options.trunk ?? ''} }`,
     `  - { name: provider, host: "${PROVIDER}", port: ${ports.provider}, transport: udp, probeSeconds: 0, credentials: { username: trunk, password: "secret of the trunk", realm: "${PROVIDER_REALM}" } }`,
+    ...(options.latch === true
+      ? [
+          `  - { name: nat, host: "${NAT_PHONE}", port: ${ports.phone}, transport: udp, probeSeconds: 0, symmetric: latch }`,
+        ]
+      : []),
     ...everybody,
     'routes:',
     '  - { name: to-intranet, from: peers, match: "*", to: "tunnel:gw1" }',
