@@ -6,6 +6,7 @@ import type {
   H323Channel,
   H323Command,
   H323Event,
+  H323GatekeeperAccess,
   H323Input,
   H323Party,
 } from '../../src/h323/contract.ts';
@@ -28,6 +29,10 @@ export interface SimH323Options {
   readonly earlyH245?: boolean;
   /** Takes telephone events in RTP. */
   readonly rfc4733?: boolean;
+  /** Registers there (RAS at port 1719 of our address). */
+  readonly gatekeeper?: Omit<H323GatekeeperAccess, 'host'>;
+  /** Is a gatekeeper itself: password by alias. */
+  readonly serves?: Readonly<Record<string, string>>;
   /** Decides what an incoming call does. Default: ring 100 ms, answer. */
   readonly answer?: (call: H323SimCall, peer: SimH323Peer) => void;
 }
@@ -61,6 +66,8 @@ export class SimH323Peer implements H323Host {
   readonly listeners: H323Host['listeners'];
   readonly h245Ports = [40_000, 40_999] as const;
   readonly counts: string[] = [];
+  readonly registrations: string[] = [];
+  readonly terminals = new Set<string>();
   readonly #net: H323Net;
   #now: () => number;
   #later: (ms: number, run: () => void) => void;
@@ -77,7 +84,11 @@ export class SimH323Peer implements H323Host {
     this.#net = net;
     this.#now = () => clock.now();
     this.#later = (ms, run) => clock.after(ms, run);
-    this.listeners = [{ name: 'cs', transport: 'tcp', address: options.address }];
+    const ras = { ip: options.address.ip, port: 1719 };
+    this.listeners = [
+      { name: 'cs', transport: 'tcp', address: options.address },
+      { name: 'ras', transport: 'udp', address: ras },
+    ];
     this.endpoint = new H323Endpoint({
       random: new SeededRandom(seed),
       crypto: simCrypto,
@@ -86,7 +97,10 @@ export class SimH323Peer implements H323Host {
         identify: ({ remote }) => (remote.ip === options.gateway.ip ? 'gateway' : undefined),
         acceptH245Address: () => true,
         acceptSignallingAddress: () => true,
-        terminal: () => undefined,
+        terminal: (alias) => {
+          const password = options.serves?.[alias];
+          return password === undefined ? undefined : password === '' ? 'open' : { password };
+        },
         locate: () => false,
       },
       limits: {
@@ -95,8 +109,8 @@ export class SimH323Peer implements H323Host {
         connections: 100,
         connectionsPerSource: 100,
         exchanges: 10,
-        terminals: 0,
-        terminalsPerSource: 0,
+        terminals: 10,
+        terminalsPerSource: 10,
       },
     });
     net.attach(this);
@@ -110,9 +124,23 @@ export class SimH323Peer implements H323Host {
           fastStart: options.fastStart ?? true,
           tunnelling: options.tunnelling ?? true,
           earlyH245: options.earlyH245 ?? false,
+          ...(options.gatekeeper === undefined
+            ? {}
+            : { gatekeeper: { host: options.gateway.ip, ...options.gatekeeper } }),
         },
       ],
-      listeners: [{ name: 'cs', transport: 'tcp', local: options.address, advertise: options.address }],
+      listeners: this.listeners.map((l) => ({ ...l, local: l.address, advertise: l.address })),
+      ...(options.serves === undefined
+        ? {}
+        : {
+            gatekeeper: {
+              identifier: 'sim',
+              listener: 'ras',
+              signalling: 'cs',
+              peer: 'gateway',
+              timeToLiveSeconds: 120,
+            },
+          }),
     });
   }
 
@@ -275,6 +303,9 @@ export class SimH323Peer implements H323Host {
       this.#incoming(event);
       return;
     }
+    if (event.kind === 'registration') this.registrations.push(event.state);
+    if (event.kind === 'terminal-registered') this.terminals.add(event.account);
+    if (event.kind === 'terminal-unregistered') this.terminals.delete(event.account);
     if (!('call' in event)) return;
     const call = this.calls.find((c) => c.ref === event.call);
     if (call === undefined) return;
