@@ -20,7 +20,7 @@ import type { SendFormat, StreamLeg } from './stream-leg.ts';
 import type { Udp } from './udp.ts';
 
 /** How much later than the fastest a frame may come and still be worth playing. */
-const STALE_MS = 150;
+const STALE_MS = 200;
 /** The second copy of a frame: dropped, and meant to be. */
 const SECOND_COPY = -3;
 
