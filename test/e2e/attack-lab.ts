@@ -201,7 +201,10 @@ export class VerifiedCall {
     this.there = there;
   }
 
-  /** Share of the worse direction's sound found at the far end, 0..1. */
+  /**
+   * Share of the worse direction's sound found at the far end, 0..1. On a busy machine the agents themselves skip frames, which
+   * tells nothing of the gateways: `loss` is what to be strict with.
+   */
   match(): number {
     const to = compareRepeated(SOUND, this.there.line.heard()).match;
     const from = compareRepeated(PBX_SOUND, this.here.line.heard()).match;
