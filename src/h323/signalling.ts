@@ -102,22 +102,36 @@ export class SignallingUser implements ConnectionUser {
     const call = calls.find(connection, fromDestination, callReference);
     const body = uuie?.h323UuPdu.h323MessageBody;
     const tunnelled = uuie?.h323UuPdu.h245Control?.length ?? 0;
-    core.trace('in', 'tcp', connection.remote, lineOf(type, noteOf(signalling, body), tunnelled), call?.ref);
+    const line = lineOf(type, noteOf(signalling, body), tunnelled);
+    // A Setup is shown with the call it becomes (setupReceived), where it becomes one.
+    const begins = call === undefined && callReference !== 0 && this.#begins(type, fromDestination, body);
+    if (!begins) core.trace('in', 'tcp', connection.remote, line, call?.ref);
     if (signalling.unknown > 0) core.count('unknown-extension', connection.remote);
     if (uuie !== undefined) this.#countForeign(stack, connection, uuie);
     if (callReference === 0) return core.count('global-call-reference', connection.remote);
-    if (call === undefined) return this.#withoutCall(stack, connection, signalling, body);
+    if (call === undefined) return this.#withoutCall(stack, connection, signalling, body, line);
     if (type === 'setup') return core.count('setup-repeated', connection.remote); // Q.931 5.8.3.2 c
     if (body !== undefined && !fits(type, body)) return core.count('contradiction', connection.remote);
     if (!sameCall(call, body)) return core.count('call-identifier', connection.remote);
     receive(stack, call, signalling, body);
   }
 
-  #withoutCall(stack: Stack, connection: Connection, signalling: Signalling, body: Body | undefined): void {
+  /** Whether `setupReceived` has a say in it. */
+  #begins(type: Q931Type, fromDestination: boolean, body: Body | undefined): boolean {
+    return type === 'setup' && !fromDestination && body?.choice === 'setup' && this.#source !== undefined;
+  }
+
+  #withoutCall(
+    stack: Stack,
+    connection: Connection,
+    signalling: Signalling,
+    body: Body | undefined,
+    line: string,
+  ): void {
     const { type, callReference, fromDestination } = signalling.q931;
     if (type === 'setup' && !fromDestination) {
       if (body?.choice === 'setup' && this.#source !== undefined) {
-        return setupReceived(stack, connection, this.#source, signalling, body.value);
+        return setupReceived(stack, connection, this.#source, signalling, body.value, line);
       }
       stack.core.count(body === undefined ? 'no-user-user' : 'setup-contradiction', connection.remote);
       // Q.931 5.8.6.1: mandatory element missing; else protocol error, or a connection we made for our calls.

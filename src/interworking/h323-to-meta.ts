@@ -17,6 +17,7 @@ export function setupFromH323(
   const trust = { trusted, ...(event.account === undefined ? {} : { account: event.account }) };
   const callee = partyFromH323(event.callee, { trusted: false });
   if (callee.number === '') return { kind: 'refused', cause: 28, reason: 'no-callee' };
+  if (event.hops < 1) return { kind: 'refused', cause: 25, reason: 'hops' }; // a loop, most likely
   const fast = leg.peer.fastStart ? leg.negotiation.fastStartOffer(event.fastStart) : undefined;
   if (fast?.ok === false) return { kind: 'refused', ...fast.error };
   const offer =
@@ -29,7 +30,7 @@ export function setupFromH323(
     peer: event.peer,
     caller: partyFromH323(event.caller, trust),
     callee: { ...callee, privacy: 'allowed' },
-    hops: Math.max(0, Math.min(70, event.hops - 1)),
+    hops: Math.min(70, event.hops), // the endpoint has counted this gateway
     priority: 'normal', // GW1 decides by number rules
     ...(diverting === undefined ? {} : { diverting }),
     media: offer.value,

@@ -61,6 +61,12 @@ export function commandToH323(leg: H323Leg, command: LegCommand): void {
 
 function setup(leg: H323Leg, command: Command<'setup'>): void {
   const { negotiation, peer } = leg;
+  if (command.hops < 1) {
+    leg.count('hops');
+    leg.over();
+    leg.emit({ kind: 'release', cause: 25 }); // 483 on the other side
+    return;
+  }
   if (command.media === undefined) {
     leg.lateOffer = true;
   } else {
@@ -86,7 +92,7 @@ function setup(leg: H323Leg, command: Command<'setup'>): void {
     ...(peer.trusted && diverting !== undefined && /^[0-9*#]+$/.test(diverting.number)
       ? { redirecting: { number: diverting.number } }
       : {}),
-    hops: Math.max(1, Math.min(MAX_HOPS, command.hops)),
+    hops: Math.min(MAX_HOPS, command.hops),
     capabilities,
     ...(fastStart.length === 0 ? {} : { fastStart }),
   });

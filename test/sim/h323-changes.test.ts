@@ -170,3 +170,28 @@ test('many calls one after the other and at once leave nothing', () => {
   }
   finish(it);
 });
+
+test('hops: a loop through SIP and H.323 comes to an end (483, cause 25)', () => {
+  const it = pair({ protocol: 'sip' }, { protocol: 'h323' });
+  const call = it.outside.sip!.call('601', { hops: 1 });
+  it.world.until(() => call.state === 'ended', 5000, 'refusal');
+  assert.equal(call.endStatus, 483);
+  assert.equal(it.inside.calls().length, 0);
+  finish(it);
+});
+
+test('the ladder begins with the Setup', () => {
+  const it = pair({ protocol: 'h323' }, { protocol: 'h323' });
+  const [call] = connected(it, it.outside, it.inside);
+  call.end();
+  it.world.run(3000);
+  for (const gateway of [it.outside.gateway, it.inside.gateway]) {
+    const command = { command: 'trace', call: gateway.cdrs[0]!.call } as const;
+    it.world.input(gateway, { kind: 'operator', request: 1, command });
+    const view = gateway.operatorReplies.get(1) as { entries: { column: string; line: string }[] };
+    const leg = view.entries.filter((e) => e.column === 'leg');
+    assert.match(leg[0]!.line, /^Setup/);
+    assert.match(leg.at(-1)!.line, /ReleaseComplete/);
+  }
+  finish(it);
+});

@@ -154,11 +154,14 @@ export function setupReceived(
   source: { readonly peer: H323Peer; readonly account?: string },
   signalling: Signalling,
   setup: SetupUUIE,
+  /** As shown in the ladder. */
+  line: string,
 ): void {
   const { core, calls, connections } = stack;
   const { callReference } = signalling.q931;
   const guid = setup.callIdentifier?.guid;
   const refuse = (cause: number, reason: string): void => {
+    core.trace('in', 'tcp', connection.remote, line);
     core.count(reason, connection.remote);
     refuseWithoutCall(stack, connection, callReference, cause, guid);
   };
@@ -179,6 +182,7 @@ export function setupReceived(
     callIdentifier: guid ?? new Uint8Array(16),
     conferenceID: setup.conferenceID,
   });
+  core.trace('in', 'tcp', connection.remote, line, call.ref);
   calls.add(call);
   connections.hold(connection);
   calls.bind(call, connection);
