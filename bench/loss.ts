@@ -28,6 +28,8 @@ import { haveStunnel, Stunnel } from './support/stunnel.ts';
 
 /** A machine busier than this measures itself. */
 const MAX_LOAD = 0.9;
+/** A void run is made again, so often at most. */
+const ATTEMPTS = 3;
 const WARM_UP_SECONDS = 5;
 const CUBIC = ['net.ipv4.tcp_congestion_control=cubic', 'net.ipv4.tcp_no_metrics_save=1'];
 const LANES_AT_REST = 2;
@@ -179,6 +181,16 @@ async function measure(path: Path, transport: Transport, tools: WanTools): Promi
   }
 }
 
+/** Others compute on this machine too: the attempt with the least load counts. */
+async function measureUntilValid(path: Path, transport: Transport, tools: WanTools): Promise<Measured> {
+  let best = await measure(path, transport, tools);
+  for (let i = 1; i < ATTEMPTS && best.void && !args.quick; i++) {
+    const again = await measure(path, transport, tools);
+    if (again.loadPercent < best.loadPercent) best = again;
+  }
+  return best;
+}
+
 /** Milliseconds from the end of an outage until no packet sent is late or lost any more (for at least a second). */
 function resume(path: Path, wan: Wan, result: VoiceResult): number {
   const { everyMs, lengthMs } = path.wan.outage!;
@@ -241,7 +253,7 @@ async function runAll(tools: WanTools): Promise<object> {
   for (const path of PATHS.filter((p) => args.paths.split(',').includes(p.name))) {
     const rows = new Map<Transport, Measured>();
     for (const transport of transports) {
-      const m = await measure(path, transport, tools);
+      const m = await measureUntilValid(path, transport, tools);
       rows.set(transport, m);
       if (m.void) voided.push(`${path.name} ${transport}`);
     }

@@ -142,6 +142,7 @@ export class LaneGroup implements FrameSink {
     }
     this.quality.step(now);
     this.#policy.overdueMs = this.quality.overdueMs;
+    this.#policy.usual = this.quality.lanes > 0 ? this.quality.lanes : Number.POSITIVE_INFINITY;
     if (this.#command.dial !== undefined && !this.#over) this.#adapt(now);
   }
 

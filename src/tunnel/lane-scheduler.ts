@@ -25,6 +25,8 @@ const MAX_OUTSTANDING = 256 * 1024;
 /** So long past the time of an acknowledgement a lane takes nothing at all: what it is given would come too late. */
 const REFUSE_MS = 80;
 const OVERDUE_PENALTY = MAX_OUTSTANDING;
+/** Lanes beyond those the path calls for help out before an overdue one is used. */
+const SPARE_PENALTY = MAX_OUTSTANDING / 4;
 
 /**
  * The fewest outstanding octets win, among equals the lane that rested longest: losses stay apart. Lanes that owe an acknowledgement
@@ -33,6 +35,8 @@ const OVERDUE_PENALTY = MAX_OUTSTANDING;
 export class FewestOutstanding implements LanePolicy {
   /** Octets older than this without acknowledgement make a lane overdue. */
   overdueMs = 60;
+  /** So many lanes carry the load, the first ones; the others are spare. */
+  usual = Number.POSITIVE_INFINITY;
 
   pick(lanes: readonly LaneView[], copies: number, flags: number, now: Millis, picked: Int32Array): number {
     let count = 0;
@@ -54,7 +58,8 @@ export class FewestOutstanding implements LanePolicy {
       const waits = lane.oldestAt === undefined ? 0 : now - lane.oldestAt;
       const refused = lane.outstanding > MAX_OUTSTANDING || waits > this.overdueMs + REFUSE_MS;
       if (refused && (flags & FLAG_EMERGENCY) === 0) continue;
-      const load = lane.outstanding + (waits > this.overdueMs ? OVERDUE_PENALTY : 0);
+      const penalty = (waits > this.overdueMs ? OVERDUE_PENALTY : 0) + (i >= this.usual ? SPARE_PENALTY : 0);
+      const load = lane.outstanding + penalty;
       if (load > bestLoad || (load === bestLoad && lane.writtenAt >= bestWrittenAt)) continue;
       best = i;
       bestLoad = load;

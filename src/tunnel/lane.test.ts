@@ -195,6 +195,16 @@ test('a lane that owes an acknowledgement comes last, and takes nothing once its
   assert.deepEqual(picks([lane(300 * 1024)]), []);
 });
 
+test('lanes that are kept beyond those called for help out before an overdue one does', () => {
+  const policy = new FewestOutstanding();
+  policy.usual = 1;
+  const picked = new Int32Array(1);
+  const pick = (lanes: readonly LaneView[]): number | undefined =>
+    policy.pick(lanes, 1, 0, 1000, picked) === 0 ? undefined : picked[0];
+  assert.equal(pick([lane(5000), lane(0)]), 0);
+  assert.equal(pick([lane(5000, 100), lane(0)]), 1);
+});
+
 test('emergency frames exceed every limit of a lane', () => {
   assert.deepEqual(picks([lane(300 * 1024)], 1, FLAG_EMERGENCY), [0]);
   assert.deepEqual(picks([lane(100, 5000)], 1, FLAG_EMERGENCY), [0]);
