@@ -75,7 +75,12 @@ export function newH323Leg(
       codecs: gw.config.media.codecs,
       acceptMediaAddress: (ip) => gw.policy.mediaAddress(ip, peer.name, source),
     }),
-    peer: { name: peer.name, fastStart: peer.h323?.fastStart ?? false, trusted: peer.trusted },
+    peer: {
+      name: peer.name,
+      fastStart: peer.h323?.fastStart ?? false,
+      earlyH245: peer.h323?.earlyH245 ?? false,
+      trusted: peer.trusted,
+    },
     ...(target === undefined ? {} : { target }),
   });
 }

@@ -165,7 +165,7 @@ test('law: whatever either side says in whatever order, nothing throws, exchange
             codecs: ['PCMA', 'PCMU', 'G729', 'telephone-event'],
             acceptMediaAddress: (ip) => ip === '203.0.113.5' || ip.includes(':') || ip.startsWith('127'),
           }),
-          peer: { name: 'pbx', fastStart: fast, trusted: false },
+          peer: { name: 'pbx', fastStart: fast, earlyH245: !fast, trusted: false },
         });
         new Watch(leg, caller, offers, first).run(steps);
       },

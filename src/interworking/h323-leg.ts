@@ -20,6 +20,7 @@ export interface H323LegOptions {
   readonly peer: {
     readonly name: string;
     readonly fastStart: boolean;
+    readonly earlyH245: boolean;
     /** Its identities are believed, and restricted ones shown to it. */
     readonly trusted: boolean;
   };
@@ -68,6 +69,8 @@ export class H323Leg {
   pendingConnect: { readonly connected?: Party } | undefined;
   /** Tones or speech may come before the answer, heard by the far end (caller) or told by it (callee). */
   inBand = false;
+  /** Caller: it was told that it rings. */
+  alerted = false;
   /** Our capabilities as the endpoint knows them; undefined: not given yet. */
   declared: string | undefined;
   master = false;

@@ -22,7 +22,10 @@ export function commandToH323(leg: H323Leg, command: LegCommand): void {
       break;
     case 'alerting': {
       const fastStart = settle(leg, command.media);
-      if (!leg.ended) leg.send({ kind: 'alerting', call, inBand: leg.inBand, ...fastStart });
+      if (!leg.ended) {
+        leg.alerted = true;
+        leg.send({ kind: 'alerting', call, inBand: leg.inBand, ...fastStart });
+      }
       reconcile(leg);
       break;
     }
@@ -122,8 +125,15 @@ function settle(
 function progress(leg: H323Leg, exchange: MediaExchange | undefined, cause: number | undefined): void {
   const fastStart = settle(leg, exchange);
   if (leg.ended) return;
-  // An answer before Connect means that there is something to hear (RFC 3398 7.2.3, 183 with SDP).
-  leg.inBand ||= exchange !== undefined;
+  // An answer before Connect means that there is something to hear (RFC 3398 7.2.3, 183 with SDP), where the far end has a channel
+  // for it. A slow-start caller has none before Connect: it rings by itself, rather than be told to listen to silence.
+  leg.inBand ||= exchange !== undefined && (leg.negotiation.sending !== undefined || leg.peer.earlyH245);
+  if (!leg.inBand && !leg.alerted && cause === undefined) {
+    leg.alerted = true;
+    leg.send({ kind: 'alerting', call: leg.call, inBand: false, ...fastStart });
+    reconcile(leg);
+    return;
+  }
   leg.send({
     kind: 'progress',
     call: leg.call,

@@ -195,3 +195,22 @@ test('the ladder begins with the Setup', () => {
   }
   finish(it);
 });
+
+test('tones of the called side for a slow-start caller: heard with early H.245; without it rings by itself', () => {
+  for (const earlyH245 of [false, true]) {
+    const mode = { fastStart: false, tunnelling: true, earlyH245 };
+    const it = pair({ protocol: 'h323', h323: mode, gateway: mode }, { protocol: 'sip' }, { manual: true });
+    const call = it.outside.call('601');
+    const taken = arrived(it, it.inside);
+    taken.ring(true);
+    it.world.run(3000);
+    assert.equal(call.h323!.inBand, earlyH245);
+    assert.equal(call.ringing, !earlyH245);
+    if (earlyH245) assertSound(it, call, taken);
+    taken.accept();
+    it.world.until(() => call.state === 'connected', 5000, 'connect');
+    it.world.run(1500);
+    assertSound(it, call, taken);
+    finish(it);
+  }
+});
