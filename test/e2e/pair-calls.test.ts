@@ -2,6 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Pair, PHONE_NUMBER, sleep } from './pair.ts';
 
+/** An optional dependency: without it `dgram` is all there is. */
+const HAS_KOFFI = await import('koffi').then(
+  () => true,
+  () => false,
+);
+
 describe('calls', { concurrency: 2 }, () => {
   for (const implementation of ['koffi', 'dgram'] as const) {
     test(`calls both ways with sound, and what the operator sees of them (${implementation})`, {

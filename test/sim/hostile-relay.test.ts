@@ -11,7 +11,7 @@ import { connect, finish } from './check.ts';
 import { LIMITS, peer, relayConfig, route, terminationConfig } from './sim-config.ts';
 import { World } from './world.ts';
 
-const RUNS = Number(process.env['VOIP_SGW_RUNS'] ?? 150);
+const RUNS = Number(process.env['VOIP_SGW_RUNS'] ?? 100);
 const SITE = { maxCalls: 500, maxCallsPerSecond: 1000, maxMediaBytesPerSecond: 10_000_000 };
 const SMALL = { maxCalls: 10, maxCallsPerSecond: 5, maxMediaBytesPerSecond: 99_000 };
 

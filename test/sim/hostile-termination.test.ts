@@ -13,7 +13,7 @@ import { LIMITS, peer, relayConfig, route } from './sim-config.ts';
 import type { SimCall } from './sim-peer.ts';
 import { World } from './world.ts';
 
-const RUNS = Number(process.env['VOIP_SGW_RUNS'] ?? 150);
+const RUNS = Number(process.env['VOIP_SGW_RUNS'] ?? 100);
 const TIGHT: LimitsConfig = {
   ...LIMITS,
   maxCalls: 20,

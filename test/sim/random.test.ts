@@ -9,7 +9,7 @@ import { finish } from './check.ts';
 import type { SimCall, SimPeer } from './sim-peer.ts';
 import { CLEAN, type NetworkOptions, World } from './world.ts';
 
-const RUNS = Number(process.env['VOIP_SGW_RUNS'] ?? 1000);
+const RUNS = Number(process.env['VOIP_SGW_RUNS'] ?? 800);
 const SEED = process.env['VOIP_SGW_SEED'] === undefined ? undefined : Number(process.env['VOIP_SGW_SEED']);
 
 type Side = 'phone' | 'pbx';

@@ -6,7 +6,7 @@ import type { Address } from '../../src/machine/address.ts';
 import { formatAddress } from '../../src/machine/address.ts';
 import { plantCanaries } from './canaries.ts';
 import { H323Net } from './h323-net.ts';
-import { SimH323Peer, type SimH323Options } from './h323-peer.ts';
+import { type SimH323Options, SimH323Peer } from './h323-peer.ts';
 import { Pipes, TERMINATION } from './pipes.ts';
 import { SeededRandom } from './random.ts';
 import { Schedule } from './schedule.ts';
@@ -121,7 +121,10 @@ export class World {
   addH323Peer(options: SimH323Options): SimH323Peer {
     const seed = this.seed * 100 + 50 + this.h323Peers.length;
     const { schedule } = this;
-    const clock = { now: () => schedule.now, after: (ms: number, run: () => void) => schedule.after(ms, run) };
+    const clock = {
+      now: () => schedule.now,
+      after: (ms: number, run: () => void) => schedule.after(ms, run),
+    };
     const peer = new SimH323Peer(options, this.h323, seed, clock);
     this.h323Peers.push(peer);
     return peer;
@@ -143,7 +146,8 @@ export class World {
         listeners: h323.listeners,
         h245Ports: h323.h245Ports,
         handle: (input) => {
-          if (input.kind !== 'timeout' && input.kind !== 'command') this.input(gateway, { kind: 'h323', input });
+          if (input.kind !== 'timeout' && input.kind !== 'command')
+            this.input(gateway, { kind: 'h323', input });
         },
       };
       this.h323.attach(gateway.h323Host);
