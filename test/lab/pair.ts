@@ -41,7 +41,7 @@ export const gatewayName: Readonly<Record<Role, string>> = { termination: 'edge-
 const COMMAND = join(root, 'bin/voip-sgw.js');
 const FILES: Readonly<Record<Role, string>> = { termination: 'termination.yaml', relay: 'relay.yaml' };
 const PLACES: Readonly<Record<Role, Place>> = { termination: 'dmz', relay: 'intranet' };
-const START_MS = 20_000;
+const START_MS = 45_000; // a second on a machine that is free
 
 export class Pair {
   readonly folder: string;
