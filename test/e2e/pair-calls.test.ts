@@ -11,7 +11,8 @@ const HAS_KOFFI = await import('koffi').then(
 describe('calls', { concurrency: 2 }, () => {
   for (const implementation of ['koffi', 'dgram'] as const) {
     test(`calls both ways with sound, and what the operator sees of them (${implementation})`, {
-      timeout: 60_000,
+      timeout: 180_000,
+      skip: implementation === 'koffi' && !HAS_KOFFI && 'koffi is not installed',
     }, async (t) => {
       const pair = await Pair.start({ implementation });
       t.after(() => pair.stop());
@@ -22,13 +23,14 @@ describe('calls', { concurrency: 2 }, () => {
       );
       for (const from of ['phone', 'pbx'] as const) {
         const call = await pair.call(from, from === 'phone' ? '601' : '0301601');
-        await sleep(2500);
-        assert.ok(call.match() > 0.5, `sound ${from}: ${call.match()}`);
+        await sleep(500);
+        const match = await call.matchNow(10_000);
+        assert.ok(match > 0.6, `sound in the call of ${from}: ${match}`);
         const [here, there] = [await pair.calls('gw2'), await pair.calls('gw1')];
         assert.equal(here.length, 1);
         assert.equal(here[0]!.call, there[0]!.call, 'one id on both gateways');
         assert.equal(here[0]!.state, 'connected');
-        assert.ok(here[0]!.streams[0]!.packetsIn > 50);
+        assert.ok(here[0]!.streams[0]!.packetsIn > 20);
         if (from === 'phone') await checkOperatorCommands(pair, here[0]!.call);
         await call.hangUp();
       }
@@ -70,7 +72,7 @@ async function checkRecords(pair: Pair): Promise<void> {
   );
   assert.equal(outside[0]!['result'], 'connected');
   const streams = outside[0]!['streams'] as { packetsIn: number; packetsOut: number; codec: string }[];
-  assert.ok(streams[0]!.packetsIn > 90 && streams[0]!.packetsOut > 90, JSON.stringify(streams));
+  assert.ok(streams[0]!.packetsIn > 60 && streams[0]!.packetsOut > 60, JSON.stringify(streams));
   assert.match(streams[0]!.codec, /^PCM[UA]$/);
 }
 

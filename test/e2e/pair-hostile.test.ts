@@ -55,7 +55,7 @@ function residentMb(pid: number): number {
 }
 
 test('a real GW1 against a hostile GW2: keeps its limits and its memory, refuses with reasons, and serves the honest one after', {
-  timeout: 120_000,
+  timeout: 180_000,
 }, async (t) => {
   const pair = await Pair.start({
     without: 'gw2',
@@ -119,7 +119,7 @@ test('a real GW1 against a hostile GW2: keeps its limits and its memory, refuses
     () => 'calls of the attacker are left',
   );
   const call = await pair.call();
-  const match = await call.matchNow(8000);
+  const match = await call.matchNow(10_000);
   assert.ok(match > 0.6, String(match));
   await call.hangUp();
 });

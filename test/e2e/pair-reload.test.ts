@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { eventually, Pair, sleep } from './pair.ts';
 
 test('SIGHUP takes new routes, keeps calls that are up, and a broken file changes nothing', {
-  timeout: 60_000,
+  timeout: 180_000,
 }, async (t) => {
   const pair = await Pair.start();
   t.after(() => pair.stop());

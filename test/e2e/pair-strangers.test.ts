@@ -143,7 +143,7 @@ describe('strangers at the two ports of GW2', () => {
 
   test('none of it has touched the call or its sound', async () => {
     assert.ok(call.alive);
-    const match = await call.matchNow(6000);
+    const match = await call.matchNow(10_000);
     assert.ok(match > 0.6, String(match));
     assert.equal((await pair.status('gw2')).tunnels[0]!.state, 'up');
     pair.gw2.ensureAlive();

@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import type { CallView, StatusView } from '../../src/gateway/contract.ts';
 import { operatorRequest } from '../../src/net/unix-socket.ts';
 import { DEMO_IP, type DemoPorts, writeDemoConfigs } from '../../tools/demo-config.ts';
-import { compareRepeated, render, tune } from '../../tools/melody.ts';
+import { render, tune } from '../../tools/melody.ts';
 import { type AgentCall, type Behaviour, SipAgent } from '../../tools/sip-agent.ts';
 
 export const launcher = join(dirname(fileURLToPath(import.meta.url)), '../../../bin/voip-sgw.js');
@@ -195,14 +195,6 @@ export class SoundingCall {
     this.phone = phone;
     this.pbx = pbx;
     this.hangUp = hangUp;
-  }
-
-  /** Share of the sound of the worse direction that arrived as it was sent, of all that was heard. */
-  match(): number {
-    return Math.min(
-      compareRepeated(PHONE_SOUND, this.pbx.line.heard()).match,
-      compareRepeated(PBX_SOUND, this.phone.line.heard()).match,
-    );
   }
 
   /** How well the next 1.5 s of sound, which must come within `ms`, is what was sent: 0..1, of the worse direction. */
