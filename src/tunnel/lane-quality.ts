@@ -59,11 +59,11 @@ const MIN_EVENTS = 3;
 /** Losses of so many steps are taken together. */
 const STEPS = 8;
 /** A loss that TCP repairs within so much is heard by nobody: most jitter buffers hold 40 ms. */
-const REPAIRED_IN_TIME_MS = 36;
+const REPAIRED_IN_TIME_MS = 38;
 /** TCP waits a quarter of a round trip and a tick of its clock before it calls a segment lost that fewer than three followed. */
 const TICK_MS = 6;
 /** Of what a congestion window holds on average at this loss, so much is relied on. */
-const WINDOW_SHARE = 0.5;
+const WINDOW_SHARE = 0.33;
 /** With copies lanes shall be independent: hardly more than one segment under way on each. */
 const LEAST_WITH_COPIES = 4;
 /** As many lanes as a lossy path is given, where the session allows them. */
