@@ -24,7 +24,7 @@ import { RateLimiter } from '../policy/rate-limit.ts';
 import type { Refusal } from '../policy/refusal.ts';
 import { SourceBans } from '../policy/source-ban.ts';
 import type { GatewayConfig, PeerConfig } from './config.ts';
-import { OFFENCE_OF } from './offences.ts';
+import { offenceOf } from './offences.ts';
 
 /** Meta messages per second (and burst) of one far gateway: far above what calls within the limits need. */
 const META_MESSAGES_PER_SECOND = 5000;
@@ -114,7 +114,7 @@ export class GatewayPolicy {
 
   /** A refusal that the SIP endpoint has counted for `source`. */
   offence(reason: string, source: string, now: Millis): 'noted' | 'banned' | 'none' {
-    const offence = OFFENCE_OF[reason];
+    const offence = offenceOf(reason);
     return offence === undefined ? 'none' : this.#bans.offend(source, offence, now);
   }
 

@@ -22,6 +22,7 @@ export function h323Output(gw: GatewayState, output: H323Output): void {
     case 'count':
       gw.count('h323Refused', output.reason);
       if (output.name !== undefined) gw.counters.addForeign(output.name);
+      if (output.remote !== undefined) gw.offence(output.reason, output.remote.ip);
       break;
     case 'trace': {
       if (output.call === undefined) break;

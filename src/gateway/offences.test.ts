@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { OFFENCES } from '../policy/source-ban.ts';
-import { OFFENCE_OF } from './offences.ts';
+import { OFFENCE_OF, offenceOf } from './offences.ts';
 
 test('what the parser refuses in our torture set is an offence of its source', () => {
   const file = new URL('../../../test/vectors/sip/torture.json', import.meta.url);
@@ -34,4 +34,19 @@ test('every reason that is held against a source stands in the sources that coun
   for (const offence of ['authentication', 'unknownTarget', 'malformed', 'scanner'] as const) {
     assert.ok(used.has(offence) && OFFENCES[offence] > 0, offence);
   }
+});
+
+test('H.323: what cannot be decoded, wrong passwords and floods are offences; oddities of honest devices are none', () => {
+  for (const [reason, offence] of [
+    ['signalling-q931-truncated', 'malformed'],
+    ['signalling-per-length', 'malformed'],
+    ['setup-contradiction', 'malformed'],
+    ['ras-token-wrong', 'authentication'],
+    ['ras-flood', 'flood'],
+    ['non-standard', undefined],
+    ['unknown-extension', undefined],
+    ['wrong-state', undefined],
+    ['ras-timeout', undefined],
+  ] as const)
+    assert.equal(offenceOf(reason), offence, reason);
 });

@@ -48,3 +48,16 @@ export const OFFENCE_OF: Readonly<Record<string, Offence | undefined>> = {
   'no-callee': 'unknownTarget',
   'foreign-target': 'unknownTarget',
 };
+
+/** Reasons the H.323 endpoint counts (`h323Refused`) as offences: what cannot be decoded, wrong passwords (H.235.1), too much at once. */
+const H323_OFFENCES: readonly (readonly [RegExp, Offence])[] = [
+  [/^signalling-/, 'malformed'],
+  [/^(?:setup-)?contradiction$/, 'malformed'],
+  [/^ras-token-/, 'authentication'],
+  [/-flood$/, 'flood'],
+];
+
+/** What a reason that was counted for a source is held against it as. */
+export function offenceOf(reason: string): Offence | undefined {
+  return OFFENCE_OF[reason] ?? H323_OFFENCES.find(([pattern]) => pattern.test(reason))?.[1];
+}

@@ -17,6 +17,8 @@ export interface SideOptions {
   /** Of the gateway's peer, too. */
   readonly gateway?: Partial<NonNullable<PeerConfig['h323']>>;
   readonly sip?: Partial<SimPeerOptions>;
+  /** Who is taken as the H.323 peer besides its host. */
+  readonly sources?: readonly string[];
 }
 
 export interface Pair {
@@ -70,7 +72,7 @@ export function pair(
 ): Pair {
   const sides = { outside, inside };
   const config = (side: 'outside' | 'inside') => {
-    const { protocol, family = 4, gateway } = sides[side];
+    const { protocol, family = 4, gateway, sources = [] } = sides[side];
     const base = side === 'outside' ? terminationConfig() : relayConfig();
     const ip = ADDRESSES[side][family].gateway;
     const h323 = {
@@ -93,7 +95,7 @@ export function pair(
         h245Ports: [30_000, 30_999] as const,
       },
       media: { ...base.media, pools },
-      peers: [peer(name, host, { protocol: 'h323', port: 1720, h323, trusted: side === 'inside' })],
+      peers: [peer(name, host, { protocol: 'h323', port: 1720, h323, trusted: side === 'inside', sources })],
       mediaNetworks: side === 'inside' ? ['10.0.0.0/8', 'fd00::/8'] : [],
       routes:
         side === 'outside'
