@@ -216,6 +216,25 @@ test('RTP becomes a frame without anything of the header, and a frame becomes RT
   assert.equal(w.udp.sent[0]!.to, '198.51.100.7:4000');
 });
 
+test('after disorder in the tunnel frames leave in order again, and wait 15 ms at most for it', () => {
+  const w = new World();
+  w.open();
+  const sequences = (): number[] => {
+    const numbers = w.rtpSent().map((p) => (p[2]! << 8) | p[3]!);
+    return numbers.map((n) => (n - numbers[0]!) & 0xffff);
+  };
+  for (const sequence of [1, 3, 2, 5, 4]) w.frame(sequence);
+  assert.deepEqual(sequences(), [0, 2, 1, 3, 4]);
+  w.frame(7);
+  assert.equal(sequences().length, 5);
+  w.now += 14;
+  w.engine.tick();
+  assert.equal(sequences().length, 5);
+  w.now += 1;
+  w.engine.tick();
+  assert.deepEqual(sequences().slice(5), [6]);
+});
+
 test('GW1 checks every frame again: format, size, rate, age, duplicates, direction', () => {
   const w = new World();
   w.open();

@@ -132,6 +132,7 @@ export class Engine implements UdpReceiver {
   /** To be called every millisecond or so while streams are open, else at least every second. */
   tick(): void {
     const now = this.#options.now();
+    this.#path.tick(now);
     for (const leg of this.#playing) if (!this.#path.play(leg, now)) this.#playing.delete(leg);
     if (now >= this.#housekeepingAt) {
       this.#housekeepingAt = now + HOUSEKEEPING_MS;
@@ -289,6 +290,7 @@ export class Engine implements UdpReceiver {
     this.#freeSlots.push(leg.slot);
     leg.session.legs.delete(leg.config.stream);
     this.#playing.delete(leg);
+    this.#path.forget(leg);
     this.#count--;
     this.#countVideo(leg.config, -1);
   }

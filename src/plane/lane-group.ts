@@ -38,6 +38,9 @@ const STUCK_MS = 1000;
 const ALL_STUCK_MS = 200;
 /** A frame so much later than the fastest was behind a loss. */
 const LATE_FRAME_MS = 20;
+/** Of the last sixteen steps (four seconds) so many must have seen late frames. */
+const LATE_HISTORY = 0xffff;
+const LATE_STEPS = 8;
 /** The far end sees losses that this side does not: it knows best what to do with lanes, this side only provides them. */
 const LANES_FOR_FAR_END = 8;
 
@@ -89,6 +92,8 @@ export class LaneGroup implements FrameSink {
   readonly #age = new FrameAge();
   #framesIn = 0;
   #framesLate = 0;
+  /** A bit per step, the newest lowest: whether some frames came late and most did not. */
+  #lateHistory = 0;
   #over = false;
 
   constructor(command: SessionCommand, streams: SessionStreams, environment: LaneEnvironment) {
@@ -275,11 +280,12 @@ export class LaneGroup implements FrameSink {
 
   /** As many lanes as the path calls for, and none that is stuck. */
   #adapt(now: Millis): void {
-    const late = this.#framesLate;
-    // Most of them late is congestion, or a clock that was learned anew: more lanes mend neither.
-    const lossyIn = late >= 3 && late > this.#framesIn * 0.002 && late < this.#framesIn / 2;
+    // Most of them late is congestion, or a clock that was learned anew: more lanes mend neither. And once is an accident.
+    const late = this.#framesLate > 0 && this.#framesLate < this.#framesIn / 2;
+    this.#lateHistory = ((this.#lateHistory << 1) | (late ? 1 : 0)) & LATE_HISTORY;
     this.#framesIn = 0;
     this.#framesLate = 0;
+    const lossyIn = ones(this.#lateHistory) >= LATE_STEPS;
     const called = Math.max(this.quality.lanes, lossyIn ? LANES_FOR_FAR_END : 0);
     const wanted = this.#count.step(called, now);
     for (const slot of this.#slots) {
@@ -406,4 +412,10 @@ export class LaneGroup implements FrameSink {
     if (answer.session !== this.session || answer.lane !== number) return false;
     return helloProven('acceptor', answer, this.key, exporter, systemCrypto);
   }
+}
+
+function ones(bits: number): number {
+  let count = 0;
+  for (let rest = bits; rest !== 0; rest &= rest - 1) count++;
+  return count;
 }

@@ -35,6 +35,8 @@ export class PacketPath {
   readonly #wantsClock: (call: string) => boolean;
   readonly #frame = mediaFrame();
   readonly #scratch = new Uint8Array(16);
+  /** Legs with frames that wait for the one before them. */
+  readonly #waiting = new Set<StreamLeg>();
 
   /** `wantsClock`: whether streams of this call must keep lip sync. */
   constructor(
@@ -124,8 +126,36 @@ export class PacketPath {
     if (refusal === ACCEPTED) {
       const format = leg.sendFormats[frame.format];
       if (format === undefined) this.#tell(leg, leg.toldFormats[frame.format]!, frame);
-      else this.#toFarEnd(leg, format, frame, now);
+      else this.#inOrder(leg, format, frame, now);
     } else if (refusal !== SECOND_COPY) leg.refused[refusal]!++;
+  }
+
+  /** Frames that waited long enough for the one before them are sent. To be called every few milliseconds. */
+  tick(now: Millis): void {
+    for (const leg of this.#waiting) this.#release(leg, now);
+  }
+
+  /** The leg is gone: what waits of it is too. */
+  forget(leg: StreamLeg): void {
+    this.#waiting.delete(leg);
+  }
+
+  #inOrder(leg: StreamLeg, format: SendFormat, frame: MediaFrame, now: Millis): void {
+    if (leg.order.hold(frame, now)) {
+      this.#waiting.add(leg);
+      return;
+    }
+    this.#toFarEnd(leg, format, frame, now);
+    if (leg.order.holding) this.#release(leg, now);
+  }
+
+  #release(leg: StreamLeg, now: Millis): void {
+    for (let frame = leg.order.next(now); frame !== undefined; frame = leg.order.next(now)) {
+      // Renegotiated meanwhile: the format, or the direction.
+      const format = leg.sendFormats[frame.format];
+      if (format !== undefined && leg.sends) this.#toFarEnd(leg, format, frame, now);
+    }
+    if (!leg.order.holding) this.#waiting.delete(leg);
   }
 
   /** Sends what is due of the digits of a leg. False where none is left. */

@@ -9,6 +9,7 @@ import { SequenceWindow } from '../rtp/sequence-window.ts';
 import { SourceLock } from '../rtp/source-lock.ts';
 import { parseSource, type SourceWords, sameHost, sameSource, sourceAddress } from '../rtp/source-words.ts';
 import { EventSender } from '../rtp/telephone-event.ts';
+import { FrameOrder } from '../tunnel/frame-order.ts';
 import { RtcpReports } from './rtcp-reports.ts';
 import type { SessionStreams } from './session-streams.ts';
 import type { Destination, Udp } from './udp.ts';
@@ -43,6 +44,7 @@ export class StreamLeg {
   readonly reports: RtcpReports;
   /** What came over the tunnel. */
   readonly frames = new SequenceWindow();
+  readonly order = new FrameOrder();
   readonly refused = new Float64Array(REFUSAL_COUNT);
   readonly sendFormats: (SendFormat | undefined)[] = new Array<undefined>(FORMATS).fill(undefined);
   /** Event formats that the far end has no payload type for: their events are told, not sent. */

@@ -1,0 +1,76 @@
+import { distance16 } from '../bytes/sequence.ts';
+import type { Millis } from '../machine/machine.ts';
+import { MAX_PAYLOAD, type MediaFrame, mediaFrame } from './media-frame.ts';
+
+/** How long a frame waits for the one before it. Less than a packet time: the order costs no more than jitter buffers give. */
+const HOLD_MS = 15;
+/** Frames wait only on ways that brought some in another order lately: a gap of the origin's own costs nothing on a clean one. */
+const DISORDER_MS = 5000;
+const SLOTS = 4;
+/** A greater step is a new series. */
+const MAX_STEP = 100;
+
+interface Slot {
+  readonly frame: MediaFrame;
+  payload: Uint8Array;
+  due: Millis;
+}
+
+/** Puts one stream's frames back into the order of their sequence numbers, within HOLD_MS. Nothing is allocated while they come in order. */
+export class FrameOrder {
+  readonly #held: Slot[] = [];
+  readonly #free: Slot[] = [];
+  #started = false;
+  #last = 0;
+  #disorderUntil: Millis = Number.NEGATIVE_INFINITY;
+
+  get holding(): boolean {
+    return this.#held.length > 0;
+  }
+
+  /** True: the frame was copied and comes from `next` in its turn. False: it is to be sent now; ask `next` afterwards. */
+  hold(frame: Readonly<MediaFrame>, now: Millis): boolean {
+    const step = this.#started ? distance16(frame.sequence, this.#last) : 1;
+    this.#started = true;
+    if (Math.abs(step) > MAX_STEP) {
+      this.#free.push(...this.#held.splice(0));
+      this.#last = frame.sequence;
+      return false;
+    }
+    if (step <= 0) {
+      this.#disorderUntil = now + DISORDER_MS;
+      return false;
+    }
+    if (step > 1 && now < this.#disorderUntil && this.#held.length < SLOTS) {
+      this.#insert(frame, step, now);
+      return true;
+    }
+    this.#last = frame.sequence;
+    return false;
+  }
+
+  /** The next frame whose turn it is, or that has waited long enough; valid until the next call of `hold`. */
+  next(now: Millis): MediaFrame | undefined {
+    const slot = this.#held[0];
+    if (slot === undefined) return undefined;
+    const step = distance16(slot.frame.sequence, this.#last);
+    if (step > 1 && now < slot.due) return undefined;
+    this.#held.shift();
+    this.#free.push(slot);
+    if (step > 0) this.#last = slot.frame.sequence;
+    return slot.frame;
+  }
+
+  #insert(frame: Readonly<MediaFrame>, step: number, now: Millis): void {
+    const slot = this.#free.pop() ?? { frame: mediaFrame(), payload: new Uint8Array(256), due: 0 };
+    if (slot.payload.length < frame.length) slot.payload = new Uint8Array(MAX_PAYLOAD);
+    for (let i = 0; i < frame.length; i++) slot.payload[i] = frame.bytes[frame.start + i]!;
+    Object.assign(slot.frame, frame);
+    slot.frame.bytes = slot.payload;
+    slot.frame.start = 0;
+    slot.due = now + HOLD_MS;
+    let at = this.#held.length;
+    while (at > 0 && distance16(this.#held[at - 1]!.frame.sequence, this.#last) > step) at--;
+    this.#held.splice(at, 0, slot);
+  }
+}
