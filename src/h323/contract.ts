@@ -415,7 +415,10 @@ export type H323Event =
       readonly call: CallRef;
       readonly channels: readonly H323Channel[];
     }
-  /** Our FastStart was not taken (told by Connect or by fastConnectRefused): H.245 follows. */
+  /**
+   * Our FastStart was not taken (told by Connect or by fastConnectRefused): H.245 follows. Incoming: the caller opened a channel by
+   * H.245 before its FastStart was answered; `fastStart` of later commands is ignored.
+   */
   | { readonly kind: 'fast-start-refused'; readonly call: CallRef }
   /**
    * The far end's capabilities, first and changed. `media` is never empty here (see far-hold). `master`: we decide conflicts.

@@ -2,6 +2,7 @@
 import type { Call } from '../call.ts';
 import { mayAnswer } from '../call.ts';
 import type { H323Command } from '../contract.ts';
+import { exchangeAfterFastStart } from '../h245/capability-exchange.ts';
 import { beginEarly } from '../h245/connection.ts';
 import { ENDPOINT_TYPE } from '../identity.ts';
 import { ALERTING_LIMIT } from '../limits.ts';
@@ -57,5 +58,6 @@ export function sendAlerting(
     command.inBand ? IN_BAND : {},
     fastStart === undefined ? '' : `fastStart(${fastStart.length})`,
   );
+  exchangeAfterFastStart(stack, call);
   beginEarly(stack, call);
 }

@@ -2,6 +2,7 @@
 import type { Call } from '../call.ts';
 import { mayAnswer } from '../call.ts';
 import type { FastStartChoice } from '../contract.ts';
+import { exchangeAfterFastStart } from '../h245/capability-exchange.ts';
 import { beginEarly } from '../h245/connection.ts';
 import { ENDPOINT_TYPE } from '../identity.ts';
 import { PROCEEDING_LIMIT } from '../limits.ts';
@@ -36,5 +37,6 @@ export function sendCallProceeding(stack: Stack, call: Call, choices?: readonly 
       ...(fastStart === undefined ? {} : { fastStart }),
     },
   });
+  exchangeAfterFastStart(stack, call);
   beginEarly(stack, call);
 }

@@ -3,6 +3,7 @@ import type { ConnectUUIE } from '../asn1/h225-types.ts';
 import type { Call } from '../call.ts';
 import { mayAnswer } from '../call.ts';
 import type { H323Command } from '../contract.ts';
+import { exchangeAfterFastStart } from '../h245/capability-exchange.ts';
 import { beginControl } from '../h245/connection.ts';
 import { ENDPOINT_TYPE } from '../identity.ts';
 import { aliasesOf, cleanDisplay, numberElement, partyOf } from '../party.ts';
@@ -78,6 +79,7 @@ export function sendConnect(
     },
     fastStart === undefined ? '' : `fastStart(${fastStart.length})`,
   );
+  exchangeAfterFastStart(stack, call);
   stack.ras.callConnected(call);
   beginControl(stack, call);
 }

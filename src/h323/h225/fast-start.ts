@@ -245,6 +245,13 @@ function taken(call: Call, answer: OfferedChannel): H323Channel | undefined {
   return { kind, direction, capability, ...(remoteRtcp === undefined ? {} : { remoteRtcp }), ...dynamic };
 }
 
+/** The caller went on to H.245 before we answered its FastStart: told to the user, whose choices come too late. */
+export function giveUpFastStart(stack: Stack, call: Call): void {
+  if (call.outgoing || call.fastStart !== 'open') return;
+  call.fastStart = 'refused';
+  stack.core.event({ kind: 'fast-start-refused', call: call.ref });
+}
+
 /** H.323 8.1.7.1: Connect without an answer, or fastConnectRefused. */
 export function refuseFastStart(stack: Stack, call: Call): void {
   if (call.fastStart !== 'open') return;

@@ -3,6 +3,7 @@ import type { Call } from '../call.ts';
 import { mayAnswer } from '../call.ts';
 import { sendableCause } from '../causes.ts';
 import type { H323Command } from '../contract.ts';
+import { exchangeAfterFastStart } from '../h245/capability-exchange.ts';
 import { beginEarly } from '../h245/connection.ts';
 import { ENDPOINT_TYPE } from '../identity.ts';
 import { PROCEEDING_LIMIT } from '../limits.ts';
@@ -15,7 +16,8 @@ import { awaitUser } from './setup.ts';
 
 export function progressReceived(stack: Stack, call: Call, q931: Q931Message): void {
   const { core } = stack;
-  if (!call.outgoing || call.state === 'connected') return core.count('wrong-state', call.remote);
+  if (!call.outgoing) return core.count('wrong-state', call.remote);
+  if (call.state === 'connected') return; // Q.931 3.1.8 allows it, chan_ooh323 does it; nothing follows from it
   if (call.state === 'initiated' || call.state === 'proceeding') {
     // Q.931 5.2.4: Progress stops T303 and T310; without either a call could wait for ever.
     call.state = 'proceeding';
@@ -64,5 +66,6 @@ export function sendProgress(
     },
     fastStart === undefined ? '' : `fastStart(${fastStart.length})`,
   );
+  exchangeAfterFastStart(stack, call);
   beginEarly(stack, call);
 }

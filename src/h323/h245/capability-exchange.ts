@@ -29,6 +29,12 @@ export function capabilitiesGiven(stack: Stack, call: Call, capabilities: H323Ca
   if (controlUp(control) && !control.held) sendCapabilitySet(stack, call);
 }
 
+/** FastStart is answered or refused by the message just sent: what waited for it goes. */
+export function exchangeAfterFastStart(stack: Stack, call: Call): void {
+  const { control } = call;
+  if (controlUp(control) && control.tcsOut === 'none') sendCapabilitySet(stack, call);
+}
+
 export function hold(stack: Stack, call: Call): void {
   const { control } = call;
   if (control.held) return;
@@ -50,6 +56,8 @@ export function sendCapabilitySet(stack: Stack, call: Call): void {
   const { control } = call;
   const { local } = control;
   if (local === undefined) return;
+  // A caller that has our set opens channels at once, beside those of its FastStart if that is answered later (chan_ooh323).
+  if (!call.outgoing && call.fastStart === 'open') return;
   control.tcsSequence = (control.tcsSequence % 255) + 1;
   control.tcsOut = 'sent';
   if (!control.ready) control.alarm.set(stack.core.now + CONTROL_LIMIT);

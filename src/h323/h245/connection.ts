@@ -11,7 +11,7 @@ import type { Call } from '../call.ts';
 import type { Connection, ConnectionUser, Opened } from '../connections.ts';
 import type { ListenRef } from '../contract.ts';
 import { addressToTell, common, sendSignalling } from '../h225/message.ts';
-import { CONTROL_CONNECT_LIMIT, CONTROL_YIELD } from '../limits.ts';
+import { CONTROL_CONNECT_LIMIT, CONTROL_LIMIT, CONTROL_YIELD } from '../limits.ts';
 import type { Stack } from '../stack.ts';
 import { controlReceived, startControl } from './control.ts';
 import { controlFailed } from './due.ts';
@@ -41,11 +41,17 @@ export function tunnelRefused(stack: Stack, call: Call): void {
 
 /** Before Connect: only where the peer wants early H.245, or has begun. */
 export function beginEarly(stack: Stack, call: Call): void {
+  // H.323 8.1.7.2: beginning H.245 before FastStart is answered would be giving it up.
+  if (call.fastStart === 'open') return;
   if (call.peer.earlyH245 && call.state !== 'ended') beginControl(stack, call);
 }
 
 export function beginControl(stack: Stack, call: Call): void {
   const { control } = call;
+  if (controlUp(control)) {
+    if (call.state === 'connected' && !control.ready) control.alarm.set(stack.core.now + CONTROL_LIMIT);
+    return;
+  }
   if (call.tunnelling === 'offered') {
     // Connected, and the far end has never said a word about it: H.225.0 v1. No tunnel.
     if (call.state !== 'connected') return;

@@ -40,8 +40,8 @@ const MOST_COMPLAINTS = 8;
 /** H.245 can be sent now: both procedures begin (H.323 8.2). Capabilities wait for the user where it has not told them. */
 export function startControl(stack: Stack, call: Call): void {
   const { control } = call;
-  control.alarm.set(stack.core.now + CONTROL_LIMIT);
-  if (control.local !== undefined) sendCapabilitySet(stack, call);
+  control.alarm.set(call.state === 'connected' ? stack.core.now + CONTROL_LIMIT : undefined);
+  sendCapabilitySet(stack, call);
   beginDetermination(stack, call);
 }
 

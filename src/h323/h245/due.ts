@@ -9,6 +9,7 @@ import { dialInstead } from './connection.ts';
 import { awaitRelease } from './end-session.ts';
 import { closeSend, rejectChannel } from './logical-channel.ts';
 import { modeAnswered, refuseMode } from './request-mode.ts';
+import { controlUp } from './state.ts';
 
 export function armEarliest(alarm: Alarm, due: ReadonlyMap<MediaKind, number>): void {
   alarm.set(due.size === 0 ? undefined : Math.min(...due.values()));
@@ -17,6 +18,8 @@ export function armEarliest(alarm: Alarm, due: ReadonlyMap<MediaKind, number>): 
 /** T101, T106, or nobody came to our H.245 port. */
 export function controlDue(stack: Stack, call: Call): void {
   if (dialInstead(stack, call)) return;
+  // Before Connect a side may wait with its capabilities as long as it rings (T301); the time begins with Connect.
+  if (controlUp(call.control) && call.state !== 'connected') return;
   stack.core.count('h245-timeout', call.remote);
   controlFailed(stack, call);
 }

@@ -8,6 +8,7 @@ import type {
 import type { Call } from '../call.ts';
 import { sameCodec } from '../capability.ts';
 import type { ChannelRefusal, H323Capability, H323Channel, H323Command, MediaKind } from '../contract.ts';
+import { giveUpFastStart } from '../h225/fast-start.ts';
 import { CHANNEL_ANSWER_LIMIT, CHANNEL_LIMIT } from '../limits.ts';
 import type { Stack } from '../stack.ts';
 import { sendRequest, sendResponse } from './control.ts';
@@ -233,7 +234,9 @@ export function channelAsked(stack: Stack, call: Call, asked: OpenLogicalChannel
   if (control.local?.media.some((c) => sameCodec(c, capability)) !== true) {
     return refuse('dataTypeNotSupported', 'channel-not-capable');
   }
-  if (control.held) return refuse('dataTypeNotAvailable', 'channel-on-hold');
+  // H.323 8.1.7.2: who opens channels by H.245 has given up its FastStart; answering it now would open two of each.
+  giveUpFastStart(stack, call);
+  // Also while we hold: chan_ooh323 opens anew at once, and takes a rejection for the end of the call.
   if (receiveByNumber(call, number) !== undefined) return refuse('unspecified', 'channel-number');
   const present = control.receive.get(kind);
   if (present !== undefined && replacementFor !== present.number) {
