@@ -346,6 +346,11 @@ export class H245Negotiation {
     return [];
   }
 
+  /** The caller went on to H.245 before its FastStart was answered: channels open one by one. */
+  fastStartGone(): void {
+    this.#fast = undefined;
+  }
+
   /** The far end took our FastStart. False: with something that cannot be used. */
   fastStartAnswered(channels: readonly H323Channel[]): boolean {
     this.#proposed = [];

@@ -60,6 +60,9 @@ export function eventFromH323(leg: H323Leg, event: H323Event): void {
       if (!leg.negotiation.fastStartAnswered(event.channels)) leg.breakOff('fast-start-answer', 88);
       else makeAnswer(leg);
       break;
+    case 'fast-start-refused':
+      if (leg.role === 'caller') leg.negotiation.fastStartGone();
+      break;
     case 'capabilities':
       leg.master = event.master;
       capabilities(leg, event);
