@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { H323Command } from './contract.ts';
-import { audio, capabilities, IDLE, media, type Node, pair, party, setup } from './test-network.test.ts';
+import { audio, capabilities, IDLE, media, Net, Node, pair, party, setup } from './test-network.test.ts';
 import { User } from './test-user.test.ts';
 
 const CODECS = ['PCMA', 'PCMU', 'G722', 'G729', 'G723', 'GSM'] as const;
@@ -146,6 +146,26 @@ for (const manner of manners()) {
     }
     assert.equal(net.boundPorts, 0);
     assert.equal(net.openStreams, 0);
+  });
+}
+
+for (const tunnelling of [true, false]) {
+  test(`IPv6, ${tunnelling ? 'tunnelled' : 'separate'} H.245: addresses of call signalling, H.245 and media`, () => {
+    const net = new Net(6);
+    const [one, two] = ['2001:db8::1', '2001:db8::2'] as const;
+    const more = { tunnelling, fastStart: true };
+    const alice = new Node(net, { name: 'alice', ip: one, peers: [{ name: 'bob', host: two, ...more }] });
+    const bob = new Node(net, { name: 'bob', ip: two, peers: [{ name: 'alice', host: one, ...more }] });
+    const caller = new User(alice);
+    const callee = new User(bob);
+    alice.command(setup(2, 'bob', tunnelling ? { fastStart: proposal(alice, 'PCMA') } : {}));
+    net.run(3000);
+    assert.equal(caller.book(2).send?.remote?.rtp.ip, two);
+    assert.equal(callee.book(1).send?.remote?.rtp.ip, one);
+    assert.equal(caller.book(2).remote?.media.length, 2, 'H.245 is up');
+    alice.command({ kind: 'release', call: 2, cause: 16 });
+    net.run();
+    assert.deepEqual(bob.endpoint.sizes, IDLE);
   });
 }
 

@@ -351,6 +351,99 @@ test('foreign things are counted and none of them leaves again', () => {
   }
 });
 
+test('a FastStart caller gets our capability set after the answer only; one that opens a channel before has given FastStart up', () => {
+  for (const early of [false, true]) {
+    const { net, node } = scene();
+    const caller = scene({ ip: PEER.ip, name: 'caller', peers: [{ name: 'node', host: '192.0.2.2' }] });
+    // A Setup with FastStart of our own making.
+    const local = media(caller.node, 7000);
+    const target = caller.net.peer('192.0.2.2', 1720);
+    caller.node.command(
+      setup(2, 'node', {
+        fastStart: [{ kind: 'audio', capabilities: [audio('PCMA')], direction: 'both', local }],
+      }),
+    );
+    caller.net.run(50);
+    const framer = new TpktFramer();
+    const [first] = target.received.flatMap((bytes) => framer.push(bytes));
+    const decoded = decodeSignalling(first!);
+    assert.ok(decoded.ok && decoded.value.uuie !== undefined);
+    const { callReference } = decoded.value.q931;
+    const body = decoded.value.uuie.h323UuPdu.h323MessageBody;
+    assert.ok(body.choice === 'setup');
+    const callIdentifier = body.value.callIdentifier!;
+    const raw = net.connect(PEER, node);
+    raw.send(tpktPacket(first!));
+    net.run(50);
+    const call = node.seen('incoming')[0]!;
+    const offer = call.fastStart[0]!;
+    node.command({ kind: 'capabilities', call: call.call, capabilities: capabilities('PCMA') });
+    node.command({ kind: 'alerting', call: call.call, inBand: false });
+    const tunnel = (message: Parameters<typeof encodeH245>[0]): void => {
+      const value = {
+        protocolIdentifier: H225_PROTOCOL,
+        reason: { choice: 'transportedInformation' as const, value: null },
+        callIdentifier,
+      };
+      raw.send(
+        tpktPacket(
+          bytesOf(
+            'facility',
+            { choice: 'facility', value },
+            { q931: { callReference }, pdu: { h245Control: [encodeH245(message)] } },
+          ),
+        ),
+      );
+      net.run(50);
+    };
+    tunnel({
+      choice: 'request',
+      value: {
+        choice: 'masterSlaveDetermination',
+        value: { terminalType: 50, statusDeterminationNumber: 9 },
+      },
+    });
+    assert.equal(node.said('out H.245 masterSlaveDeterminationAck'), 1);
+    assert.equal(node.said('out H.245 terminalCapabilitySet'), 0);
+    if (early) {
+      tunnel({
+        choice: 'request',
+        value: {
+          choice: 'openLogicalChannel',
+          value: {
+            forwardLogicalChannelNumber: 3,
+            forwardLogicalChannelParameters: {
+              dataType: { choice: 'audioData', value: { choice: 'g711Alaw64k', value: 20 } },
+              multiplexParameters: {
+                choice: 'h2250LogicalChannelParameters',
+                value: { sessionID: 1 },
+              },
+            },
+          },
+        },
+      });
+    }
+    assert.equal(node.seen('fast-start-refused').length, early ? 1 : 0);
+    assert.equal(node.seen('channel-asked').length, early ? 1 : 0);
+    // A minute of ringing is no reason to give H.245 up.
+    net.run(60_000);
+    const capability = offer.send[0]!.capability;
+    node.command({
+      kind: 'connect',
+      call: call.call,
+      fastStart: [{ kind: 'audio', send: capability, receive: capability, local: media(node, 8000) }],
+    });
+    net.run(50);
+    const connect = node.lines.findIndex((l) => l.startsWith('out Connect'));
+    assert.equal(node.lines[connect], early ? 'out Connect' : 'out Connect fastStart(2)');
+    assert.ok(node.lines.indexOf('out H.245 terminalCapabilitySet') > connect);
+    assert.equal(node.counted('h245-timeout'), 0);
+    node.command({ kind: 'release', call: call.call, cause: 16 });
+    net.run();
+    assert.deepEqual(node.endpoint.sizes, IDLE);
+  }
+});
+
 /** Everything both sides of some calls sent over TCP, as one side received it. */
 function recorded(): Uint8Array[] {
   const out: Uint8Array[] = [];

@@ -4,26 +4,19 @@
  */
 import type { Address } from '../../machine/address.ts';
 import { sameAddress } from '../../machine/address.ts';
-import { TokenBucket } from '../../machine/token-bucket.ts';
 import { fromH225, toH225 } from '../addresses.ts';
 import type { RasMessage, RegistrationRequest, TransportAddress } from '../asn1/h225-types.ts';
 import type { H323Alias, H323GatekeeperService, H323Listener } from '../contract.ts';
 import type { Core } from '../core.ts';
 import { H225_PROTOCOL } from '../identity.ts';
 import { aliasText, fromAliases, namesOf, toAliases } from '../party.ts';
+import { KeptAnswers, SourceLimit } from './answered.ts';
 import type { Answer } from './exchange.ts';
 import { sendRas } from './exchange.ts';
 import type { Credentials, Verdict } from './security.ts';
 import { claimedSender, ReplayWindow, verify } from './security.ts';
 import type { Terminal, Terminals } from './terminals.ts';
 
-/** Requests of one source: at once, and per second in the long run. */
-const BURST = 30;
-const PER_SECOND = 5;
-const MOST_SOURCES = 2_000;
-/** Answers kept for repetitions of their request. */
-const MOST_ANSWERS = 256;
-const ANSWER_LIFE = 15_000;
 const LEAST_SECONDS = 20;
 /** Largest bandwidth granted, in 100 bit/s. */
 const MOST_BANDWIDTH = 20_000;
@@ -40,22 +33,16 @@ export class Gatekeeper {
   service: H323GatekeeperService | undefined;
   readonly #core: Core;
   readonly #terminals: Terminals;
-  readonly #buckets = new Map<string, TokenBucket>();
+  readonly #sources: SourceLimit;
   /** Windows of accounts that are not registered (yet). */
   readonly #windows = new Map<string, ReplayWindow>();
-  readonly #answers = new Map<
-    string,
-    {
-      readonly request: Uint8Array;
-      readonly answer: RasMessage;
-      readonly until: number;
-      readonly credentials: Credentials | undefined;
-    }
-  >();
+  readonly #kept: KeptAnswers;
 
   constructor(core: Core, terminals: Terminals) {
     this.#core = core;
     this.#terminals = terminals;
+    this.#sources = new SourceLimit(core);
+    this.#kept = new KeptAnswers(core);
   }
 
   configure(service: H323GatekeeperService | undefined): void {
@@ -78,42 +65,18 @@ export class Gatekeeper {
     ) {
       return core.count('unknown-source', remote);
     }
-    if (!this.#bucket(remote.ip).take(core.now)) return core.count('ras-flood', remote);
+    if (!this.#sources.allows(remote.ip)) return core.count('ras-flood', remote);
     const { requestSeqNum } = message.value as { readonly requestSeqNum?: number };
     const key = `${remote.ip} ${remote.port} ${requestSeqNum}`;
-    const before = this.#answers.get(key);
-    if (before !== undefined && before.until > core.now && same(before.request, bytes)) {
-      return sendRas(core, listener, remote, before.answer, before.credentials);
-    }
+    const before = this.#kept.find(key, bytes);
+    if (before !== undefined) return sendRas(core, listener, remote, before.answer, before.credentials);
     const asked: Asked = { service, signalling, ras, remote, bytes };
     const result = this.#answer(asked, message);
     if (result === undefined) return;
     const { answer, terminal } = result;
     const credentials = this.#credentials(service, terminal);
-    this.#remember(key, { request: bytes, answer, until: core.now + ANSWER_LIFE, credentials });
+    this.#kept.add(key, { request: bytes, answer, credentials });
     sendRas(core, listener, remote, answer, credentials);
-  }
-
-  #bucket(ip: string): TokenBucket {
-    const bucket = this.#buckets.get(ip) ?? new TokenBucket(BURST, PER_SECOND, this.#core.now);
-    this.#buckets.delete(ip);
-    this.#buckets.set(ip, bucket); // newest last: the oldest goes first
-    if (this.#buckets.size > MOST_SOURCES) this.#buckets.delete(this.#buckets.keys().next().value!);
-    return bucket;
-  }
-
-  #remember(
-    key: string,
-    kept: {
-      readonly request: Uint8Array;
-      readonly answer: RasMessage;
-      readonly until: number;
-      readonly credentials: Credentials | undefined;
-    },
-  ): void {
-    this.#answers.delete(key);
-    this.#answers.set(key, kept);
-    if (this.#answers.size > MOST_ANSWERS) this.#answers.delete(this.#answers.keys().next().value!);
   }
 
   #credentials(
@@ -413,8 +376,4 @@ function addressAt(list: readonly TransportAddress[], ip: string): Address | und
     .slice(0, 8)
     .map((address) => fromH225(address))
     .find((address) => address?.ip === ip);
-}
-
-function same(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((octet, i) => octet === b[i]);
 }

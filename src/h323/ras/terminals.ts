@@ -7,7 +7,6 @@ import type { H323Alias } from '../contract.ts';
 import type { Core } from '../core.ts';
 import { decrease, increase } from '../counts.ts';
 import { aliasText } from '../party.ts';
-import { ReplayWindow } from './security.ts';
 
 export interface Terminal {
   readonly identifier: string;
@@ -20,7 +19,6 @@ export interface Terminal {
   /** Its call signalling: at the same IP. */
   signalling: Address;
   seconds: number;
-  readonly window: ReplayWindow;
   readonly alarm: Alarm;
 }
 
@@ -59,12 +57,11 @@ export class Terminals {
     return this.size < terminals && (this.#perSource.get(ip) ?? 0) < terminalsPerSource;
   }
 
-  add(from: Omit<Terminal, 'identifier' | 'alarm' | 'window' | 'account'>): Terminal {
+  add(from: Omit<Terminal, 'identifier' | 'alarm' | 'account'>): Terminal {
     const terminal: Terminal = {
       ...from,
       identifier: toHex(this.#core.options.random.bytes(8)),
       account: aliasText(from.aliases[0]!),
-      window: new ReplayWindow(),
       alarm: this.#core.alarm(() => {
         this.#core.count('terminal-expired', terminal.ras);
         this.remove(terminal);
