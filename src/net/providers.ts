@@ -1,5 +1,5 @@
 /** The system's clock, randomness and hashes behind the interfaces that pure folders take as constructor arguments. */
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, randomBytes, randomFillSync, timingSafeEqual } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { Crypto, Millis, Random, WallMillis } from '../machine/machine.ts';
 
@@ -11,9 +11,30 @@ export function wallNow(): WallMillis {
   return Date.now();
 }
 
+/** Fetched from the system in pieces: a call asks for a dozen short values, and each question costs more than its octets. */
+const POOL = 8192;
+const pool = Buffer.alloc(POOL);
+let poolAt = POOL;
+
+/** Short values out of the pool; what was given is wiped there, so that it exists once. */
+function pooled(length: number): Uint8Array {
+  if (poolAt + length > POOL) {
+    randomFillSync(pool);
+    poolAt = 0;
+  }
+  const out = new Uint8Array(length);
+  out.set(pool.subarray(poolAt, poolAt + length));
+  pool.fill(0, poolAt, poolAt + length);
+  poolAt += length;
+  return out;
+}
+
 export const systemRandom: Random = {
-  bytes: (length) => plainBytes(randomBytes(length)),
-  uint32: () => randomBytes(4).readUInt32BE(),
+  bytes: (length) => (length <= 256 ? pooled(length) : plainBytes(randomBytes(length))),
+  uint32: () => {
+    const b = pooled(4);
+    return ((b[0]! << 24) | (b[1]! << 16) | (b[2]! << 8) | b[3]!) >>> 0;
+  },
 };
 
 export const systemCrypto: Crypto = {

@@ -225,6 +225,8 @@ export class SipTransport {
       type: v6 ? 'udp6' : 'udp4',
       ipv6Only: v6,
       recvBufferSize: UDP_RECEIVE_BUFFER,
+      // Destinations are addresses: nothing to look up, and no turn of the event loop to wait.
+      lookup: (host, _options, callback) => callback(null, host, v6 ? 6 : 4),
     });
     return new Promise((resolve, reject) => {
       udp.once('error', reject);
