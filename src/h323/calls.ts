@@ -8,6 +8,8 @@ export class CallTable {
   readonly #calls = new Map<CallRef, Call>();
   readonly #byReference = new Map<string, Call>();
   readonly #perSource = new Map<string, number>();
+  /** Call references of our own calls. */
+  readonly #references = new Set<number>();
   readonly listening = new Map<ListenRef, Call>();
   #nextRef = 1;
   #nextReference: number;
@@ -51,19 +53,18 @@ export class CallTable {
 
   /** 1..32767, not in use by a call of ours. */
   nextReference(): number {
-    const used = new Set<number>();
-    if (this.#calls.size > 0) for (const c of this.#calls.values()) if (c.outgoing) used.add(c.callReference);
     for (let i = 0; i < 32_767; i++) {
       const reference = this.#nextReference;
       this.#nextReference = (reference % 32_767) + 1;
-      if (!used.has(reference)) return reference;
+      if (!this.#references.has(reference)) return reference;
     }
     return 1; // not reached: the table's cap is far below
   }
 
   add(call: Call): void {
     this.#calls.set(call.ref, call);
-    if (!call.outgoing) increase(this.#perSource, call.remote.ip);
+    if (call.outgoing) this.#references.add(call.callReference);
+    else increase(this.#perSource, call.remote.ip);
   }
 
   /** A call begins to use a connection. */
@@ -89,7 +90,9 @@ export class CallTable {
 
   remove(call: Call): void {
     this.unbind(call);
-    if (this.#calls.delete(call.ref) && !call.outgoing) decrease(this.#perSource, call.remote.ip);
+    if (!this.#calls.delete(call.ref)) return;
+    if (call.outgoing) this.#references.delete(call.callReference);
+    else decrease(this.#perSource, call.remote.ip);
   }
 }
 

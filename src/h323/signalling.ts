@@ -170,6 +170,15 @@ const ANSWERS: ReadonlySet<Q931Type> = new Set([
   'setupAcknowledge',
 ]);
 
+/** Messages whose h245Tunnelling is believed; some peers leave it FALSE in the others. */
+const SAYS_TUNNELLING: ReadonlySet<Q931Type> = new Set([
+  'callProceeding',
+  'alerting',
+  'progress',
+  'connect',
+  'facility',
+]);
+
 /** The UUIE of a message is that of its Q.931 type; a Facility may bear `empty` (H.225.0 7.4.6 note). */
 function fits(type: Q931Type, body: Body): boolean {
   if (body.choice === 'unknown') return false;
@@ -203,7 +212,11 @@ function receive(stack: Stack, call: Call, signalling: Signalling, body: Body | 
     return releaseCompleteReceived(stack, call, signalling.q931.cause, reason);
   }
   const pdu = signalling.uuie?.h323UuPdu;
-  if (pdu !== undefined) negotiateTunnelling(stack, call, pdu.h245Tunnelling === true);
+  if (pdu !== undefined && SAYS_TUNNELLING.has(signalling.q931.type)) {
+    // H.225.0 7.6: a provisional answer (a gatekeeper's CallProceeding) says nothing about the far end.
+    const provisional = pdu.provisionalRespToH245Tunnelling === null && pdu.h245Tunnelling !== true;
+    if (!provisional) negotiateTunnelling(stack, call, pdu.h245Tunnelling === true);
+  }
   const answer = fastStartOf(body);
   if (answer !== undefined) fastStartAnswered(stack, call, answer);
   const fields = body?.value as Partial<AlertingUUIE> | null | undefined;
