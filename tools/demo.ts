@@ -258,6 +258,14 @@ async function main(): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'voip-sgw-demo-'));
   chmodSync(folder, 0o700);
   const stops: (() => unknown)[] = [];
+  const tidy = async (): Promise<void> => {
+    for (const stop of stops.splice(0).reverse()) await stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  // Whenever it is interrupted, nothing is left running; while it stays, that is its orderly end.
+  let staying = false;
+  const interrupted = (): void => void tidy().then(() => process.exit(staying ? 0 : 130));
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   try {
     say(
       `VoIP Secure Gateway demo: Internet phone -> GW2 -> (two TCP connections dialled by GW1) -> GW1 -> ${h323 ? 'H.323 ' : ''}PBX`,
@@ -319,12 +327,12 @@ async function main(): Promise<number> {
       say(`  sip:601@127.0.0.1:${ports.gw2Sip}   plays the sample`);
       say(`  voip-sgw calls --config ${configs.termination}`);
       say('Ctrl-C ends it.');
-      await new Promise((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));
+      staying = true;
+      await new Promise(() => undefined);
     }
     return result.audioVerified === result.calls ? 0 : 1;
   } finally {
-    for (const stop of stops.reverse()) await stop();
-    rmSync(folder, { recursive: true, force: true });
+    await tidy();
   }
 }
 
