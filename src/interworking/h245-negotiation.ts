@@ -156,9 +156,18 @@ export class H245Negotiation {
     return receives(this.#wish);
   }
 
-  /** RFC 4733 towards the far end: it has a payload type for it. */
+  /**
+   * RFC 4733 towards the far end: it has a payload type for it, and takes no H.245 user input. Who takes both gets user
+   * input, which H.323 makes mandatory: chan_ooh323 declares RFC 4733 and drops it.
+   */
   get takesEvents(): boolean {
-    return this.#far?.userInput.rfc4733PayloadType !== undefined && this.#events !== undefined;
+    return this.#eventPayloadType() >= 0 && this.#events !== undefined;
+  }
+
+  #eventPayloadType(): number {
+    const input = this.#far?.userInput;
+    if (input === undefined || input.alphanumeric || input.signal) return -1;
+    return input.rfc4733PayloadType ?? -1;
   }
 
   get index(): number {
@@ -490,7 +499,7 @@ export class H245Negotiation {
       out.push({
         format: this.#events,
         receivePayloadType: EVENT_PAYLOAD_TYPE,
-        sendPayloadType: this.#far?.userInput.rfc4733PayloadType ?? -1,
+        sendPayloadType: this.#eventPayloadType(),
       });
     return out;
   }

@@ -22,11 +22,10 @@ export function commandToH323(leg: H323Leg, command: LegCommand): void {
       break;
     case 'alerting': {
       const fastStart = settle(leg, command.media);
-      if (!leg.ended) {
-        leg.alerted = true;
-        leg.send({ kind: 'alerting', call, inBand: leg.inBand, ...fastStart });
-      }
-      reconcile(leg);
+      if (leg.ended) break;
+      leg.alerted = true;
+      leg.send({ kind: 'alerting', call, inBand: leg.inBand, ...fastStart });
+      begin(leg, command.media);
       break;
     }
     case 'progress':
@@ -101,7 +100,7 @@ function setup(leg: H323Leg, command: Command<'setup'>): void {
   });
 }
 
-/** Caller: the other side's answer. FastStart is answered with the first message after it; H.245 may begin. */
+/** Caller: the other side's answer. FastStart is answered with the first message after it; see `begin`. */
 function settle(
   leg: H323Leg,
   exchange: MediaExchange | undefined,
@@ -118,8 +117,16 @@ function settle(
     return {};
   }
   const fastStart = negotiation.fastStartChoices();
-  declare(leg);
   return fastStart.length === 0 ? {} : { fastStart };
+}
+
+/**
+ * Caller: H.245 may begin once the message with the FastStart answer is on its way. The other way round, a caller that
+ * has its capabilities acknowledged first opens channels that the answer then has opened already (chan_ooh323 does).
+ */
+function begin(leg: H323Leg, exchange: MediaExchange | undefined): void {
+  if (exchange?.kind === 'answer') declare(leg);
+  reconcile(leg);
 }
 
 function progress(leg: H323Leg, exchange: MediaExchange | undefined, cause: number | undefined): void {
@@ -131,7 +138,7 @@ function progress(leg: H323Leg, exchange: MediaExchange | undefined, cause: numb
   if (!leg.inBand && !leg.alerted && cause === undefined) {
     leg.alerted = true;
     leg.send({ kind: 'alerting', call: leg.call, inBand: false, ...fastStart });
-    reconcile(leg);
+    begin(leg, exchange);
     return;
   }
   leg.send({
@@ -141,7 +148,7 @@ function progress(leg: H323Leg, exchange: MediaExchange | undefined, cause: numb
     ...(cause === undefined ? {} : { cause }),
     ...fastStart,
   });
-  reconcile(leg);
+  begin(leg, exchange);
 }
 
 function connect(leg: H323Leg, command: Command<'connect'>): void {
@@ -161,7 +168,7 @@ function connect(leg: H323Leg, command: Command<'connect'>): void {
       : { connected: partyToH323(connected, true) }),
     ...fastStart,
   });
-  reconcile(leg);
+  begin(leg, command.media);
   applyWish(leg);
 }
 
