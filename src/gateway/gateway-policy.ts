@@ -19,7 +19,7 @@ import {
   type RouteExplanation,
 } from '../policy/dial-rules.ts';
 import { EmergencyNumbers } from '../policy/emergency.ts';
-import { parseIp } from '../policy/ip.ts';
+import { parseIp, sourceKey } from '../policy/ip.ts';
 import { RateLimiter } from '../policy/rate-limit.ts';
 import type { Refusal } from '../policy/refusal.ts';
 import { SourceBans } from '../policy/source-ban.ts';
@@ -76,7 +76,7 @@ export class GatewayPolicy {
     this.#config = config;
     this.#plan = planOf(config);
     this.#admission = new Admission(admissionLimits(config), now);
-    this.#bans = new SourceBans({ exempt: (source) => this.#peerOf(source)?.everybody === false });
+    this.#bans = new SourceBans();
     this.#sipRates = strangerRates(config, now);
     this.#peerRates = peerRates(config, now);
     this.#backOff = new AccountBackOff(config.role === 'relay' ? RELAY_BACK_OFF : {});
@@ -108,14 +108,17 @@ export class GatewayPolicy {
     );
     const found = byName ?? this.#peerOf(source.remote.ip, protocol);
     if (found === undefined) return undefined;
-    if (found.everybody && this.#bans.banned(source.remote.ip, now)) return undefined;
+    if (found.everybody && this.#bans.banned(sourceKey(source.remote.ip), now)) return undefined;
     return found.peer.name;
   }
 
   /** A refusal that the SIP endpoint has counted for `source`. */
   offence(reason: string, source: string, now: Millis): 'noted' | 'banned' | 'none' {
     const offence = offenceOf(reason);
-    return offence === undefined ? 'none' : this.#bans.offend(source, offence, now);
+    if (offence === undefined) return 'none';
+    // A peer's address can be forged; banning it would be the attacker's work done.
+    if (this.#peerOf(source)?.everybody === false) return 'noted';
+    return this.#bans.offend(sourceKey(source), offence, now);
   }
 
   /**
@@ -124,10 +127,10 @@ export class GatewayPolicy {
    */
   sipMessage(source: { readonly remote: Address; readonly peer: string }, now: Millis): boolean {
     const policy = this.#peers.find((p) => p.peer.name === source.peer);
-    const { ip } = source.remote;
-    if (policy?.everybody === false) return this.#peerRates.take(ip, true, now) === 'taken';
+    const key = sourceKey(source.remote.ip);
+    if (policy?.everybody === false) return this.#peerRates.take(key, true, now) === 'taken';
     // Users who have authenticated do not share a budget with those who have not.
-    return this.#sipRates.take(ip, this.#bans.vouchedFor(ip, now), now) === 'taken';
+    return this.#sipRates.take(key, this.#bans.vouchedFor(key, now), now) === 'taken';
   }
 
   /** Whether a digest proof for this account name may be examined. `source` '': the far gateway does not say. */
@@ -139,7 +142,7 @@ export class GatewayPolicy {
     if (!right) return this.#backOff.failed(account, source, now);
     if (source === '') return;
     this.#backOff.succeeded(account, source, now);
-    this.#bans.forgive(source, now);
+    this.#bans.forgive(sourceKey(source), now);
   }
 
   challenge(
@@ -210,7 +213,11 @@ export class GatewayPolicy {
   }
 
   admit(request: AdmissionRequest, now: Millis): Result<AdmissionTicket, Refusal> {
-    return this.#admission.admit(request, now);
+    const { source } = request;
+    return this.#admission.admit(
+      source === undefined ? request : { ...request, source: sourceKey(source) },
+      now,
+    );
   }
 
   leave(ticket: AdmissionTicket): void {
@@ -275,9 +282,9 @@ function strangerRates({ limits }: GatewayConfig, now: Millis): RateLimiter {
 }
 
 function peerRates({ limits }: GatewayConfig, now: Millis): RateLimiter {
-  const { perCall, peer, burstSeconds } = SIP_RATE;
+  const { perCall, peer } = SIP_RATE;
   const perSecond = 2 * Math.max(peer, perCall * limits.maxCallsPerSecond);
-  const rate = { perSecond, burst: burstSeconds * perSecond };
+  const rate = { perSecond, burst: 2 * perSecond };
   const all = { perSecond: 1e9, burst: 1e9 }; // peers are few, and each has its own
   return new RateLimiter({ perSource: rate, strangers: all, known: all, sources: SIP_SOURCES }, now);
 }

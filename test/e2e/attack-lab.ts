@@ -94,7 +94,12 @@ export class Lab {
     this.#gateways = gateways;
   }
 
-  static async start(options: LabOptions = {}): Promise<Lab> {
+  /** Twice where need be: a free port may be somebody else's a moment later, a busy machine may be too slow. */
+  static start(options: LabOptions = {}): Promise<Lab> {
+    return Lab.#start(options).catch(() => Lab.#start(options));
+  }
+
+  static async #start(options: LabOptions): Promise<Lab> {
     const folder = mkdtempSync(join(tmpdir(), 'voip-sgw-attack-'));
     chmodSync(folder, 0o700);
     const started: { stop(): unknown }[] = [];

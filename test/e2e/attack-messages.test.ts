@@ -60,7 +60,7 @@ async function validCall(): Promise<boolean> {
     callId: headerOf(message, 'call-id') ?? '',
     cseq: 2,
   });
-  return (await a.ask(bye, sip(), 1500)) === 200;
+  return (await a.ask(bye, sip(), 3000)) === 200;
 }
 
 async function optionsAnswered(): Promise<boolean> {
@@ -105,7 +105,7 @@ for (const suite of ['rfc4475', 'rfc5118']) {
             .filter((s) => s >= 200);
         doors[0]!.send(bytes, sip());
         const silent = kind === 'response' || action === 'drop' || OWN[file]?.length === 0;
-        await until(() => finals().length > 0, silent ? 60 : 800);
+        await until(() => finals().length > 0, silent ? 60 : 3000);
         const got = [...new Set(finals())];
         const what = `${file} ${method} ${action} ${status}: ${got.join()}`;
         const wanted = status === '' ? [] : status.split(',').map(Number);
@@ -279,7 +279,7 @@ test('Content-Length conflicts: UDP 400, TCP an error and the end, never a guess
     const message = good
       .replace(/Content-Length: .*/, variant)
       .replace(/Call-ID: .*/, `Call-ID: ${unique()}`);
-    assert.equal(await a.ask(message, sip(), 800), 400, variant);
+    assert.equal(await a.ask(message, sip(), 3000), 400, variant);
     const tcp = await TcpAttacker.connect(PERMITTED, sip());
     tcp.send(message + request({ target: sip(), at: a, transport: 'TCP' }));
     assert.ok(await until(() => tcp.closed, 1500), `still open after ${variant}`);
@@ -307,7 +307,7 @@ test('Request-URIs that want to be rewritten, and methods in lower case, are ref
     [`sip:${INSIDE_NUMBER}@127.0.0.2:${lab.ports.inside}`, [404]],
     [`sip:${INSIDE_NUMBER}@${GATEWAY};maddr=127.0.0.2`, [404]],
   ] as const) {
-    const status = await a.ask(invite({ uri }), sip(), 800);
+    const status = await a.ask(invite({ uri }), sip(), 3000);
     assert.ok((wanted as readonly number[]).includes(status), `${uri}: ${status}`);
   }
   for (const method of ['invite', 'Invite', 'INVITe', 'options']) {
@@ -329,7 +329,7 @@ test('SDP: no media to loopback of others, link-local, multicast, private or odd
     '192.168.1.1',
     '240.0.0.1',
   ]) {
-    const status = await a.ask(invite({ body: offer(ip) }), sip(), 800);
+    const status = await a.ask(invite({ body: offer(ip) }), sip(), 3000);
     assert.ok([403, 488].includes(status), `${ip}: ${status}`);
   }
   const lines = (n: number, line: string): string => `${Array(n).fill(line).join('\r\n')}\r\n`;
@@ -350,7 +350,7 @@ test('SDP: no media to loopback of others, link-local, multicast, private or odd
   };
   for (const [name, body] of Object.entries(bodies)) {
     const message = invite({ body });
-    const status = await a.ask(message, sip(), 1500);
+    const status = await a.ask(message, sip(), 3000);
     assert.ok(status !== 0 && status !== 500, `${name}: ${status}`);
     if (status !== 200) assert.ok([400, 413, 488, 513].includes(status), `${name}: ${status}`);
   }
@@ -364,7 +364,7 @@ test('SDP: no media to loopback of others, link-local, multicast, private or odd
     ['multipart/mixed;boundary=b0', nested],
     ['multipart/mixed', parts],
   ] as const) {
-    const status = await a.ask(invite({ contentType, body }), sip(), 1500);
+    const status = await a.ask(invite({ contentType, body }), sip(), 3000);
     assert.ok([400, 413, 415, 488].includes(status), `${contentType}: ${status}`);
   }
   for (const text of lab.inside.requests('INVITE', seen))

@@ -2,18 +2,22 @@
 import { createHash } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { connect, type Socket as TcpSocket } from 'node:net';
-import { sleep, until } from './attack-lab.ts';
+import { sleep } from './attack-lab.ts';
 
 export interface Target {
   readonly ip: string;
   readonly port: number;
 }
 
+/** How long an answer is waited for where one is expected, ms: the machine may be busy with other tests. */
+const PATIENCE = 3000;
+
 /** One UDP socket of an attacker; keeps what comes back. */
 export class UdpAttacker {
   readonly ip: string;
   readonly port: number;
   readonly #socket: Socket;
+  readonly #waiting = new Map<string, (response: string) => void>();
   readonly received: string[] = [];
   bytesReceived = 0;
   bytesSent = 0;
@@ -24,7 +28,11 @@ export class UdpAttacker {
     this.port = socket.address().port;
     socket.on('message', (bytes) => {
       this.bytesReceived += bytes.length;
-      if (this.received.length < 100_000) this.received.push(bytes.toString('latin1'));
+      const text = bytes.toString('latin1');
+      if (this.received.length < 100_000) this.received.push(text);
+      if (statusOf(text) < 200) return;
+      const waiting = this.#waiting.get(headerOf(text, 'call-id') ?? '') ?? this.#waiting.get('');
+      waiting?.(text);
     });
     socket.on('error', () => undefined);
     socket.unref(); // a failed test must not keep the run alive
@@ -48,21 +56,32 @@ export class UdpAttacker {
   }
 
   /** Sends and waits for the first final response to it (by CSeq and Call-ID where readable); 0: silence. */
-  async ask(message: string, to: Target, ms = 600): Promise<number> {
+  async ask(message: string, to: Target, ms = PATIENCE): Promise<number> {
     const response = await this.answer(message, to, ms);
     return response === undefined ? 0 : statusOf(response);
   }
 
-  async answer(message: string, to: Target, ms = 600): Promise<string | undefined> {
-    const from = this.received.length;
-    this.send(message, to);
-    const callId = headerOf(message, 'call-id');
-    const find = (): string | undefined =>
-      this.received
-        .slice(from)
-        .find((r) => statusOf(r) >= 200 && (callId === undefined || headerOf(r, 'call-id') === callId));
-    await until(() => find() !== undefined, ms);
-    return find();
+  /** As an honest client asks: again after 0.5, 1.5 and 3.5 s (RFC 3261 17.1.2.2). */
+  async askPolitely(message: string, to: Target): Promise<number> {
+    const repeats = [500, 1500, 3500].map((ms) => setTimeout(() => this.send(message, to), ms));
+    const status = await this.ask(message, to, 10_000);
+    for (const timer of repeats) clearTimeout(timer);
+    return status;
+  }
+
+  /** The first final response to what is sent; by Call-ID, where it has one. */
+  answer(message: string, to: Target, ms = PATIENCE): Promise<string | undefined> {
+    const callId = headerOf(message, 'call-id') ?? '';
+    return new Promise((resolve) => {
+      const done = (response: string | undefined): void => {
+        clearTimeout(timer);
+        if (this.#waiting.get(callId) === done) this.#waiting.delete(callId);
+        resolve(response);
+      };
+      const timer = setTimeout(() => done(undefined), ms);
+      this.#waiting.set(callId, done);
+      this.send(message, to);
+    });
   }
 
   close(): void {
