@@ -30,7 +30,7 @@ export class CutProxy {
         });
       }
     });
-    this.#server.listen(listen, '127.0.0.1');
+    this.#server.listen(listen, '127.0.0.1').unref(); // a test that failed before it could stop us still ends
   }
 
   static async start(listen: number, target: number): Promise<CutProxy> {

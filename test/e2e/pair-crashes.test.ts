@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { eventually, HAS_PROC, Pair, sleep } from './pair.ts';
 
 // Mostly waiting, so at the same time.
-describe('crashes', { concurrency: 3 }, () => {
+describe('crashes', { concurrency: 2 }, () => {
   test('kill -9 of a media worker in the middle of a call: the sound comes back, the call lives', {
     timeout: 180_000,
     skip: !HAS_PROC && 'needs /proc',

@@ -127,7 +127,7 @@ export class Pair {
     return stdout;
   }
 
-  async tunnelUp(ms = 30_000): Promise<void> {
+  async tunnelUp(ms = 60_000): Promise<void> {
     await eventually(
       async () => {
         for (const gateway of this.gateways.values()) gateway.ensureAlive();
@@ -154,10 +154,15 @@ export class Pair {
   /** A call of the phone to the PBX, both playing their tunes. */
   async call(from: 'phone' | 'pbx' = 'phone', number = '601'): Promise<SoundingCall> {
     const to = from === 'phone' ? this.pbx : this.phone;
-    const taken = to.taken.length;
-    const here = await this[from].call(number, from === 'phone' ? PHONE_SOUND : PBX_SOUND);
+    const sound = from === 'phone' ? PHONE_SOUND : PBX_SOUND;
+    let here = await this[from].call(number, sound);
+    // A machine with too much to do may lose the tunnel for a moment: 503 with Retry-After is an invitation.
+    for (let i = 0; i < 5 && here.endStatus === 503; i++) {
+      await sleep(2000);
+      here = await this[from].call(number, sound);
+    }
     if (here.state !== 'connected') throw new Error(`the call to ${number} failed: ${here.endStatus}`);
-    const there = to.taken[taken]!;
+    const there = to.taken.at(-1)!;
     return new SoundingCall(from === 'phone' ? here : there, from === 'phone' ? there : here, () =>
       this[from].hangUp(here),
     );
@@ -315,26 +320,39 @@ export async function eventually(
   }
 }
 
+/** Below the system's own range: a port it has just given back may be anybody's a moment later. */
+async function freePort(bind: (port: number) => Promise<void>): Promise<number> {
+  for (let tries = 0; ; tries++) {
+    const port = randomInt(10_000, 16_000);
+    try {
+      await bind(port);
+      return port;
+    } catch (error) {
+      if (tries > 50) throw error;
+    }
+  }
+}
+
 export async function freeTcp(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, DEMO_IP, () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
+  return freePort(
+    (port) =>
+      new Promise((resolve, reject) => {
+        const server = createServer();
+        server.once('error', reject);
+        server.listen(port, DEMO_IP, () => server.close(() => resolve()));
+      }),
+  );
 }
 
 async function freeUdp(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const socket = createSocket('udp4');
-    socket.once('error', reject);
-    socket.bind(0, DEMO_IP, () => {
-      const { port } = socket.address();
-      socket.close(() => resolve(port));
-    });
-  });
+  return freePort(
+    (port) =>
+      new Promise((resolve, reject) => {
+        const socket = createSocket('udp4');
+        socket.once('error', reject);
+        socket.bind(port, DEMO_IP, () => socket.close(() => resolve()));
+      }),
+  );
 }
 
 async function freePorts(): Promise<DemoPorts> {
