@@ -8,7 +8,7 @@ import { Asterisk, type AsteriskOptions } from './peers/asterisk.ts';
 import { Baresip, type BaresipOptions } from './peers/baresip.ts';
 import { Sipp, type SippOptions } from './peers/sipp.ts';
 import { type Background, stopAll, until } from './run.ts';
-import { build, heal, remove } from './topology.ts';
+import { build, heal, PREFIX, remove } from './topology.ts';
 
 /** The whole matrix instead of its corners. */
 export const full = process.env['VOIP_SGW_FULL'] === '1';
@@ -95,9 +95,9 @@ export function tail(text: string, lines: number): string {
   return text.trimEnd().split('\n').slice(-lines).join('\n');
 }
 
-const LOCK = join(tmpdir(), 'vsgw-lab.lock');
+const LOCK = join(tmpdir(), `${PREFIX}-lab.lock`);
 
-/** Namespaces have fixed names: one suite at a time on one machine. The lock of a process that is gone is taken over. */
+/** Namespaces have fixed names: one suite at a time for one prefix. The lock of a process that is gone is taken over. */
 async function takeTurn(): Promise<void> {
   await until('the lab to be free', 900_000, () => {
     try {

@@ -18,6 +18,8 @@ export interface PairOptions {
   readonly tunnel?: Family;
   readonly implementation?: 'auto' | 'koffi' | 'dgram';
   readonly workers?: number;
+  /** A suite's own peers and routes in place of the usual ones. */
+  readonly change?: (role: Role, config: Record<string, unknown>) => Record<string, unknown>;
 }
 
 /** Numbers that reach the PBXs and the callee in the intranet from outside: first digit, then the extension. */
@@ -73,11 +75,12 @@ export class Pair {
 
   configure(family: Family, options: PairOptions): void {
     const bracket = (ip: string, port: number): string => hostPort(ip, port);
+    const changed = options.change ?? ((_role, config) => config);
     this.command('init', this.folder, '--termination-address', host.gw2Inner[family], '--internet', host.gw2.v4,
       '--relay-address', host.gw1.v4, '--pbx', bracket(host.pbx.v4, 5060), '--pbx-media', '10.20.30.0/24', '--domain', 'lab.example',
       '--termination-name', gatewayName.termination, '--relay-name', gatewayName.relay); // biome-ignore format: a command line
-    this.#edit('termination', (config) => terminationConfig(config, options));
-    this.#edit('relay', (config) => relayConfig(config, options));
+    this.#edit('termination', (config) => changed('termination', terminationConfig(config, options)));
+    this.#edit('relay', (config) => changed('relay', relayConfig(config, options)));
     this.command('check', this.config('termination'), this.config('relay'));
   }
 

@@ -15,8 +15,11 @@ import { Background, run, succeeds } from './run.ts';
 export type Place = 'internet' | 'outer' | 'dmz' | 'firewall' | 'intranet' | 'bench';
 export const PLACES: readonly Place[] = ['internet', 'outer', 'dmz', 'firewall', 'intranet'];
 
+/** What names of namespaces, and the lab's lock, begin with; another one lets two labs run beside each other. */
+export const PREFIX = process.env['VOIP_SGW_LAB_PREFIX'] ?? 'vsgw';
+
 export function namespace(place: Place): string {
-  return `vsgw-${place}`;
+  return `${PREFIX}-${place}`;
 }
 
 /** Hosts by name, IPv4 and IPv6. */

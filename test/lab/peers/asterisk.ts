@@ -28,8 +28,21 @@ export interface AsteriskOptions {
   readonly hostname?: string;
   readonly fromUser?: string;
   readonly rtpPorts?: readonly [number, number];
+  /** H.323 too (chan_ooh323): the one address calls go to and are taken from. */
+  readonly h323?: H323Options;
   /** Logs warnings only, for measurements. */
   readonly quiet?: boolean;
+}
+
+export interface H323Options {
+  readonly peer: string;
+  /** How digits are sent; rfc2833 breaks its RTP. */
+  readonly dtmf?: 'h245signal' | 'h245alphanumeric' | 'q931keypad';
+  /** Address of a gatekeeper to register at, and the number to register. */
+  readonly gatekeeper?: string;
+  readonly number?: string;
+  /** 1 to 6: log/h323_log. */
+  readonly trace?: number;
 }
 
 const PATIENCE_MS = 20_000;
@@ -85,6 +98,17 @@ export class Asterisk {
     this.cli(`channel originate PJSIP/${number}@trunk extension ${leg}@legs`);
   }
 
+  /** A channel as Asterisk names it, such as OOH323/N@fast-tunnel, joined with an extension of [legs]. */
+  originate(channel: string, leg: string): void {
+    this.cli(`channel originate ${channel} extension ${leg}@legs`);
+  }
+
+  /** As `dial`, by H.323 in one of the manners of ooh323.conf. */
+  dialH323(number: string, manner: string): void {
+    this.cli(`dialplan set global MANNER ${manner}`);
+    this.cli(`channel originate Local/hdial${number}@legs extension hold@legs`);
+  }
+
   /** Dials `number` by the dialplan, so that the cause it ends with is written down; see `cause`. */
   dial(number: string): void {
     this.cli(`channel originate Local/dial${number}@legs extension hold@legs`);
@@ -104,7 +128,7 @@ export class Asterisk {
     this.cli('channel request hangup all');
   }
 
-  log(file: 'full' | 'dtmf.txt' | 'causes.txt'): string {
+  log(file: 'full' | 'dtmf.txt' | 'causes.txt' | 'h323_log'): string {
     const path = join(this.folder, 'log', file);
     return existsSync(path) ? readFileSync(path, 'utf8') : '';
   }
@@ -145,6 +169,12 @@ function prepare(o: AsteriskOptions): void {
     TRUNK: o.trunk,
     VERBOSE: o.quiet ? '0' : '4',
     LOG: o.quiet ? 'warning,error' : 'notice,warning,error,verbose(4),dtmf',
+    H323_MODULE: o.h323 === undefined ? '; no chan_ooh323' : 'load = chan_ooh323.so',
+    H323_PEER: o.h323?.peer ?? '127.0.0.1',
+    H323_DTMF: o.h323?.dtmf ?? 'h245signal',
+    H323_TRACE: String(o.h323?.trace ?? 0),
+    GATEKEEPER: o.h323?.gatekeeper ?? 'DISABLE',
+    E164: o.h323?.number ?? '100',
     RTP_FIRST: String(first),
     RTP_LAST: String(last),
   };

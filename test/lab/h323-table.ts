@@ -1,0 +1,123 @@
+/** Which calls the H.323 lab makes, and the table of what came of them (docs/interop.md). */
+import type { Access, CallPath, Codec, Direction } from './h323-plan.ts';
+import { ACCESSES } from './h323-plan.ts';
+
+export const SCENARIOS = [
+  'sound',
+  'digits',
+  'busy',
+  'no answer',
+  'cancel',
+  'caller clears',
+  'callee clears',
+] as const;
+export type Scenario = (typeof SCENARIOS)[number];
+
+const DIRECTIONS: readonly Direction[] = ['inward', 'outward'];
+const CODECS: readonly Codec[] = ['ulaw', 'alaw'];
+
+/** Every way of the one side with every way of the other; SIP to SIP is the business of calls.lab.ts. */
+function pairs(): (readonly [Access, Access])[] {
+  const all = ACCESSES.flatMap((caller) => ACCESSES.map((callee) => [caller, callee] as const));
+  return all.filter(([caller, callee]) => caller !== 'sip' || callee !== 'sip');
+}
+
+export function soundPaths(): CallPath[] {
+  return DIRECTIONS.flatMap((direction) =>
+    CODECS.flatMap((codec) => pairs().map(([caller, callee]) => ({ direction, caller, callee, codec }))),
+  );
+}
+
+/** Each pair of values of (direction, caller, callee, codec) at least once. */
+export function pairwise(): CallPath[] {
+  const wanted = new Set(soundPaths().flatMap(pairsOf));
+  const chosen: CallPath[] = [];
+  while (wanted.size > 0) {
+    let best: CallPath | undefined;
+    let most = 0;
+    for (const path of soundPaths()) {
+      const gain = pairsOf(path).filter((p) => wanted.has(p)).length;
+      if (gain > most) [best, most] = [path, gain];
+    }
+    chosen.push(best!);
+    for (const pair of pairsOf(best!)) wanted.delete(pair);
+  }
+  return chosen;
+}
+
+function pairsOf(path: CallPath): string[] {
+  const values = [path.direction, `from ${path.caller}`, `to ${path.callee}`, path.codec];
+  return values.flatMap((a, i) => values.slice(i + 1).map((b) => `${a}, ${b}`));
+}
+
+const WAYS: readonly (readonly [Access, Access])[] = [
+  ['sip', 'fast-tunnel'],
+  ['fast-tunnel', 'sip'],
+  ['slow-separate', 'sip'],
+  ['sip', 'slow-separate'],
+  ['fast-tunnel', 'slow-tunnel'],
+  ['slow-separate', 'fast-separate'],
+];
+
+/** What besides sound is tried: all of it on `WAYS` in both directions, or a third of that. */
+export function scenarioPaths(all: boolean): (readonly [Scenario, CallPath])[] {
+  const list = SCENARIOS.slice(1).flatMap((scenario, s) =>
+    DIRECTIONS.flatMap((direction, d) =>
+      WAYS.map(([caller, callee], w) => {
+        const path: CallPath = { direction, caller, callee, codec: CODECS[(s + d + w) % 2]! };
+        return { scenario, path, chosen: (s + 2 * d + w) % 4 === 0 };
+      }),
+    ),
+  );
+  return list.filter((one) => all || one.chosen).map(({ scenario, path }) => [scenario, path] as const);
+}
+
+export class Results {
+  /** Calls that the peer took at the second attempt only. */
+  again = 0;
+  readonly #passed = new Map<string, boolean>();
+
+  begin(scenario: Scenario, path: CallPath): void {
+    this.#passed.set(key(scenario, path), false);
+  }
+
+  passed(scenario: Scenario, path: CallPath): void {
+    this.#passed.set(key(scenario, path), true);
+  }
+
+  /** The document. `whole`: of the full run, not of the usual subset. */
+  text(whole: boolean): string {
+    const rows = DIRECTIONS.flatMap((direction) =>
+      pairs().map(([caller, callee]) => {
+        const cells = SCENARIOS.map((scenario) => this.#cell(scenario, { direction, caller, callee }));
+        return `| ${[direction, caller, callee, ...cells].join(' | ')} |`;
+      }),
+    );
+    const total = [...this.#passed.values()];
+    const head = ['direction', 'caller', 'callee', ...SCENARIOS];
+    return `# Interoperation
+
+Written by ${whole ? '`npm run test:lab -- --full h323`' : 'the usual run of the lab, which tries each pair of values; `npm run test:lab -- --full h323` tries all'} (test/lab/h323.lab.ts): Asterisk 22 with \`chan_ooh323\` and \`chan_pjsip\` in the
+intranet and another one on the Internet side, both gateways between them. "inward": the Internet side calls. "fast" and
+"slow": with FastStart or without; "tunnel" and "separate": H.245 inside call signalling or in a connection of its own. Sound is
+judged by the recorded tone at both ends, in G.711 mu-law and A-law; digits are those that the called Asterisk read.
+
+${total.filter(Boolean).length} of ${total.length} calls as they should be; ${this.again} second attempts, which chan_ooh323 needs now and then. An empty cell was not tried.
+
+| ${head.join(' | ')} |
+| ${head.map(() => '---').join(' | ')} |
+${rows.join('\n')}
+`;
+  }
+
+  #cell(scenario: Scenario, path: Omit<CallPath, 'codec'>): string {
+    const found = CODECS.map((codec) => this.#passed.get(key(scenario, { ...path, codec })));
+    const tried = found.filter((passed) => passed !== undefined);
+    if (tried.length === 0) return '';
+    return tried.every(Boolean) ? 'yes' : 'no';
+  }
+}
+
+function key(scenario: Scenario, path: CallPath): string {
+  return [scenario, path.direction, path.caller, path.callee, path.codec].join('/');
+}
