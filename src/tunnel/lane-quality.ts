@@ -69,6 +69,7 @@ const LEAST_WITH_COPIES = 4;
 /** As many lanes as a lossy path is given, where the session allows them. */
 export const MOST_LANES = 16;
 
+const STEADY_STEPS = 2;
 const HOLD_MOST_MS = 6;
 const SEGMENTS_PER_LANE = 1.25;
 
@@ -99,6 +100,8 @@ export class PathQuality {
   readonly #lostOf = new Float64Array(STEPS);
   readonly #sentOf = new Float64Array(STEPS);
   #step = 0;
+  /** Steps in a row that called for another number of copies. */
+  #steady = 0;
 
   constructor(source: AckSource = 'frames') {
     this.#source = source;
@@ -207,8 +210,10 @@ export class PathQuality {
     const few = Math.max(2, Math.ceil(underWay / window));
     const gap = Math.min(few, MOST_LANES) / Math.max(this.#batchRate, 0.001);
     const noticed = Math.min(3 * gap, gap + this.roundTripMs / 4 + TICK_MS);
-    const inTime = few <= MOST_LANES && this.roundTripMs + noticed <= REPAIRED_IN_TIME_MS;
-    this.copies = inTime ? 1 : 2;
+    const inTime = this.roundTripMs + noticed <= REPAIRED_IN_TIME_MS;
+    // One odd step, a pause of a processor say, does not double the load.
+    this.#steady = inTime === (this.copies === 1) ? 0 : this.#steady + 1;
+    if (this.#steady >= STEADY_STEPS) this.copies = inTime ? 1 : 2;
     this.lanes = inTime ? few : Math.max(LEAST_WITH_COPIES, Math.min(MOST_LANES, Math.ceil(2 * underWay)));
   }
 
