@@ -41,6 +41,7 @@ export class GatewayProcess {
   #mediaListener: MediaListener | undefined;
   #dialer: TunnelDialer | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #timerAt = 0;
   #draining = false;
   #closed = false;
   /** Sites whose signalling link works. */
@@ -224,13 +225,28 @@ export class GatewayProcess {
 
   #drain(): void {
     for (let out = this.#gateway.poll(); out !== undefined; out = this.#gateway.poll()) this.#output(out);
-    clearTimeout(this.#timer);
+    this.#arm();
+  }
+
+  /**
+   * A timer that fires in time stays: set anew at each input, it would never fire while inputs come faster than it. One that
+   * fires too early does no harm.
+   */
+  #arm(): void {
     const deadline = this.#gateway.deadline();
+    if (this.#timer !== undefined) {
+      if (deadline !== undefined && this.#timerAt <= Math.max(deadline, monotonicNow() + 1)) return;
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    }
     if (deadline === undefined) return;
-    this.#timer = setTimeout(
-      () => this.#input({ kind: 'timeout' }),
-      Math.min(2 ** 30, Math.max(1, Math.ceil(deadline - monotonicNow()))),
-    );
+    const now = monotonicNow();
+    const wait = Math.min(2 ** 30, Math.max(1, Math.ceil(deadline - now)));
+    this.#timerAt = now + wait;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#input({ kind: 'timeout' });
+    }, wait);
   }
 
   #output(out: GatewayOutput): void {
