@@ -82,7 +82,7 @@ export function lossPlot(result: Result): string {
     panels.push(drawn);
     top = next;
   }
-  const title = 'Voice packets lost or too late (percent, logarithmic)';
+  const title = 'Voice packets lost or too late (percent, logarithmic; see the text for void runs)';
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="-12 -4 ${LEFT + WIDTH + 50} ${top}" font-family="sans-serif" font-size="12" fill="#1f2328" role="img" aria-label="${title}">
 <rect x="-12" y="-4" width="100%" height="100%" fill="#fff"/>
 ${text(0, 12, title, ' font-size="14" font-weight="600"')}
