@@ -89,4 +89,11 @@ test('our gatekeeper needs sockets, an H.323 peer with sources, and accounts', (
     'accounts: [{username: anna, password: "geheimes", number: "301"}]\n',
   );
   assert.deepEqual(errors(whole), []);
+  const routed = whole.replace(
+    'routes:\n',
+    'routes:\n  - {name: terminals, from: tunnel, match: "301", to: registered}\n',
+  );
+  assert.deepEqual(errors(routed), []);
+  const without = routed.replace(/ {2}gatekeeper:.*\n/, '');
+  assert.ok(errors(without).some((e) => e.includes('nobody can register here')));
 });

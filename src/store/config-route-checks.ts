@@ -20,10 +20,11 @@ export function checkRoutes(config: GatewayConfig, findings: Findings): void {
         'sends a call back where it came from; route it to a peer or refuse it',
       );
     }
-    if (route.to === 'registered' && !config.peers.some((peer) => peer.authenticate === 'digest')) {
+    const registrar = config.peers.some((peer) => peer.authenticate === 'digest');
+    if (route.to === 'registered' && !registrar && config.h323?.gatekeeper === undefined) {
       findings.error(
         [...path, 'to'],
-        'nobody can register here: no peer has "authenticate: digest"; add that, or route elsewhere',
+        'nobody can register here: no peer has "authenticate: digest", and there is no "h323.gatekeeper"; add one, or route elsewhere',
       );
     }
     const cause = /^refuse:(\d+)$/.exec(route.to)?.[1];
