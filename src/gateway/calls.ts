@@ -42,6 +42,7 @@ export function newLeg(
     sessionId: gw.providers.random.uint32() & 0x7fff_ffff,
     codecs: gw.config.media.codecs,
     acceptMediaAddress: (ip) => gw.policy.mediaAddress(ip, peer.name, options.source),
+    learnMediaAddress: (ip) => gw.policy.learnMediaAddress(ip, peer.name, options.source),
   });
   return new SipLeg({
     session: options.session,
@@ -207,7 +208,15 @@ function legTo(gw: GatewayState, call: CallId, to: LegTarget): SipLeg | H323Leg 
     return newH323Leg(gw, { call, ref: gw.newSession(), role: 'callee', peer, ...target });
   }
   const target = sip === undefined ? {} : { target: sip };
-  return newLeg(gw, { call, session: gw.newSession(), role: 'callee', peer, ...target });
+  const source = sourceOf(to);
+  return newLeg(gw, {
+    call,
+    session: gw.newSession(),
+    role: 'callee',
+    peer,
+    ...target,
+    ...(source === undefined ? {} : { source }),
+  });
 }
 
 function targetOf(

@@ -4,7 +4,7 @@ import type { Millis, Result } from '../machine/machine.ts';
 import { TokenBucket } from '../machine/token-bucket.ts';
 import type { Party } from '../meta/message.ts';
 import { AccountBackOff } from '../policy/account-back-off.ts';
-import { CidrSet, mediaAddressProblem } from '../policy/address-policy.ts';
+import { addressKind, CidrSet, mediaAddressProblem } from '../policy/address-policy.ts';
 import {
   Admission,
   type AdmissionLimits,
@@ -174,6 +174,17 @@ export class GatewayPolicy {
     if (policy === undefined) return false;
     const rules = { networks: policy.media, closed: policy.mediaClosed, own: this.#own };
     return mediaAddressProblem(ip, rules, signallingSource) === undefined;
+  }
+
+  /**
+   * A phone behind NAT names a private address that means nothing here. Where the peer's media is latched and its
+   * signalling source is known, the stream is taken and its address learned from that host alone; nothing is sent before.
+   */
+  learnMediaAddress(ip: string, peer: string, signallingSource: string | undefined): boolean {
+    const policy = this.#peers.find((p) => p.peer.name === peer);
+    if (policy === undefined || policy.mediaClosed || signallingSource === undefined) return false;
+    if ((policy.peer.symmetric ?? this.#config.media.symmetric) !== 'latch') return false;
+    return addressKind(ip) === 'private';
   }
 
   /** Whether signalling (H.245, a call signalling address told by a gatekeeper) may be connected to this address for the peer. */

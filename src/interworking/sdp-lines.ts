@@ -100,6 +100,8 @@ export interface ReadStream extends Omit<RemoteStream, 'formats'> {
 export interface ReadRules {
   readonly codecs: readonly FormatName[];
   acceptMediaAddress(ip: string): boolean;
+  /** An address not to be sent to, of a far end behind NAT: where it receives is learned from what it sends (RFC 7362 4). */
+  learnMediaAddress?(ip: string): boolean;
 }
 
 /** Well-known services are no media: a description naming one wants us to talk to something else. */
@@ -121,7 +123,8 @@ export function readStream(
   if (ip === undefined) return 'address-not-ip';
   const held = isUnspecified(connection);
   const problem = held ? undefined : addressProblem(ip, rules);
-  if (problem !== undefined) return problem;
+  const learned = problem === 'address-not-accepted' && rules.learnMediaAddress?.(ip) === true;
+  if (problem !== undefined && !learned) return problem;
   const listed = kind === 'image' ? t38Formats(media) : rtpFormats(media);
   const all = listed.filter((f) => FORMAT_FACTS[f.format.name].media === kind);
   const allowed = new Set(
@@ -132,7 +135,7 @@ export function readStream(
   );
   const formats = all.filter((f) => allowed.has(f.format));
   if (formats.length === 0) return 'no-format';
-  const address = held ? undefined : { ip, port: media.port };
+  const address = held || learned ? undefined : { ip, port: media.port };
   const rtcp = address === undefined ? undefined : rtcpAddress(media, address, rules);
   const packetTime = packetTimeOf(media);
   return {

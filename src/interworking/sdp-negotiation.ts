@@ -33,6 +33,8 @@ export interface SdpNegotiationOptions {
   readonly codecs: readonly FormatName[];
   /** Whether media may be sent to this address (canonical text). Multicast, link-local and the like are refused before. */
   acceptMediaAddress(ip: string): boolean;
+  /** Whether a stream at an address that is not accepted is taken all the same, its address to be learned by latching. Default: no. */
+  learnMediaAddress?(ip: string): boolean;
   /** The plane carries UDPTL; default false: T.38 is refused whatever `codecs` say, and fax falls back to G.711. */
   readonly t38?: boolean;
   /** Offer a=rtcp-mux of our own accord; default false. It is answered in any case. */

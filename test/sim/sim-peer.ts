@@ -14,6 +14,8 @@ export interface SimPeerOptions {
   readonly mediaPort: number;
   /** Default '0 8 101'. */
   readonly formats?: string;
+  /** Address in the SDP where it is not the peer's own: behind NAT. */
+  readonly mediaIp?: string;
   /** Decides what an incoming call does. Default: ring 100 ms, answer. */
   readonly answer?: (call: SimCall, request: SipRequest) => void;
   readonly credentials?: { readonly username: string; readonly password: string };
@@ -218,7 +220,7 @@ export class SimPeer {
       'v=0',
       `o=user-${this.options.name} ${this.options.mediaPort}77${call.session} ${this.#sdpVersion} IN ${family} ${ip}`,
       `s=session-${this.options.name}`,
-      `c=IN ${family} ${ip}`,
+      `c=IN ${family} ${this.options.mediaIp ?? ip}`,
       't=0 0',
       `m=audio ${this.mediaPort(call)} RTP/AVP ${types.join(' ')}`,
       ...(types.includes('18') ? ['a=rtpmap:18 G729/8000'] : []),
