@@ -154,6 +154,7 @@ function bearer(contents: Uint8Array): Q931Bearer | undefined {
   if (rate === 0x18) {
     if (contents.length < 3) return undefined;
     multiplier = contents[2]! & 0x7f;
+    if (multiplier === 0) return undefined; // Q.931 4.5.5: 1..127
     at = 3;
   }
   const layer1At = contents[at];
@@ -179,6 +180,7 @@ function cause(contents: Uint8Array): Q931Cause | undefined {
 function addProgress(elements: Mutable, contents: Uint8Array): boolean {
   const list: readonly Q931Progress[] = elements.progress ?? [];
   if (contents.length !== 2 || list.length >= MAX_PROGRESS) return false;
+  if ((contents[1]! & 0x7f) === 0) return false; // Q.931 table 4-20 has no description 0
   elements.progress = [...list, { location: contents[0]! & 0x0f, description: contents[1]! & 0x7f }];
   return true;
 }

@@ -196,3 +196,17 @@ test('mutated messages never throw, and what decodes encodes', () => {
     { numRuns: 500 },
   );
 });
+
+test('Q.931 4.5.5, 4.5.23: a progress description or rate multiplier of 0 is not taken over', () => {
+  const base = encodeQ931({
+    type: 'alerting',
+    callReference: 1,
+    fromDestination: false,
+    progress: [{ location: 0, description: 8 }],
+  });
+  const at = base.indexOf(0x1e);
+  base[at + 3] = 0x80;
+  const decoded = decodeQ931(base);
+  assert.ok(decoded.ok);
+  assert.equal(decoded.value.progress, undefined);
+});
