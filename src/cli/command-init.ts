@@ -71,7 +71,7 @@ export async function initCommand(folder: string, options: InitOptions, io: Io):
 
   mkdirSync(pki, { recursive: true, mode: 0o700 });
   chmodSync(pki, 0o700);
-  const authority = await createAuthority(`voip-sgw private CA (${plan.terminationName})`, { days: caDays });
+  const authority = await createAuthority(`private CA (${plan.terminationName})`, { days: caDays });
   writeKeyed(authority, join(pki, 'ca.crt'), join(pki, 'ca.key'));
   for (const { file, use, names, ips } of leaves) {
     const leaf = await issueCertificate(authority, {
