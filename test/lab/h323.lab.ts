@@ -18,7 +18,7 @@ import { host } from './topology.ts';
 import { readWav } from './wav.ts';
 
 const TONES = { pbx: 440, internet: 620 } as const;
-const SECONDS = 2;
+const SECONDS = 3;
 const PAUSE_MS = 1000;
 const SETUP_MS = 8000;
 

@@ -11,7 +11,7 @@ import { listen } from './tone.ts';
 import { host } from './topology.ts';
 import { readWav } from './wav.ts';
 
-const SECONDS = 3;
+const SECONDS = 5;
 
 let pair: Pair;
 let pbx: Asterisk;
