@@ -19,7 +19,6 @@ export type GatewayInput =
       readonly input: Extract<TunnelInput, { kind: 'connected' | 'data' | 'closed' | 'renew' }>;
     }
   | { readonly kind: 'plane'; readonly shard: number; readonly event: PlaneEvent }
-  | { readonly kind: 'shard-lost'; readonly shard: number }
   /** A connection that net refused before anything was read of it; `reason` is one of net's few words. */
   | {
       readonly kind: 'refused';

@@ -93,11 +93,6 @@ function settle(gw: GatewayState, { sipExchange }: Claim, account: string | unde
   );
 }
 
-/** An exchange with the relay gateway whose time is over: the endpoint's own deadline answers the user. */
-export function exchangeOverdue(gw: GatewayState, _pending: PendingExchange): void {
-  gw.count('registrations', 'no-answer');
-}
-
 /** REGISTER (RFC 3261 10.3) of an authenticated account. */
 export function register(gw: GatewayState, event: Request): void {
   const respond = (status: number, headers: readonly { name: string; value: string }[] = []): void =>
