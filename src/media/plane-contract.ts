@@ -130,6 +130,7 @@ export const REFUSALS = [
   'frame-stale',
   'frame-rate',
   'not-rtp',
+  'authentication',
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
 

@@ -19,6 +19,7 @@ import {
   mediaFrame,
 } from '../tunnel/media-frame.ts';
 import { Engine } from './engine.ts';
+import type { LegTransforms, PacketTransform } from './packet-transform.ts';
 import type { SessionStreams } from './session-streams.ts';
 import type { Destination, Udp } from './udp.ts';
 
@@ -90,8 +91,9 @@ class World {
   streams!: SessionStreams;
   #random = 1;
 
-  constructor() {
+  constructor(transforms?: LegTransforms) {
     this.engine = new Engine({
+      transforms: () => transforms,
       random: {
         bytes: (n) => new Uint8Array(n),
         uint32: () => {
@@ -214,6 +216,50 @@ test('RTP becomes a frame without anything of the header, and a frame becomes RT
   assert.equal(packet![1]! & 0x7f, 18, 'the payload type that the far end announced');
   assert.deepEqual(packet!.slice(RTP_HEADER), new Uint8Array(160).fill(7));
   assert.equal(w.udp.sent[0]!.to, '198.51.100.7:4000');
+});
+
+test('a leg with a transform: source first, then unprotect, then the other checks; protect last', () => {
+  // As SRTP would: the last octet is the tag, the others are turned over.
+  const turned = (tag: number): PacketTransform => {
+    const turn = (b: Uint8Array, at: number, n: number): void => {
+      for (let i = at + RTP_HEADER; i < at + n; i++) b[i]! ^= 0xff;
+    };
+    return {
+      unprotect: (b, at, n) => {
+        asked.push(tag);
+        if (b[at + n - 1] !== tag) return -1;
+        turn(b, at, n - 1);
+        return n - 1;
+      },
+      protect: (b, at, n) => {
+        turn(b, at, n);
+        b[at + n] = tag;
+        return n + 1;
+      },
+    };
+  };
+  const asked: number[] = [];
+  const w = new World({ rtp: turned(1), rtcp: turned(2) });
+  w.open();
+  const wire = (tag: number): Uint8Array => Uint8Array.of(...new Uint8Array(160).fill(0x5a), tag);
+  w.rtp(100, PHONE, wire(1));
+  w.rtp(101, PHONE, wire(9));
+  w.rtp(102, { ip: '203.0.113.1', port: 4000 }, wire(1));
+  assert.deepEqual(asked, [1, 1], 'a stranger costs no cryptography');
+  assert.deepEqual(
+    w.frames.map((f) => [...f.bytes]),
+    [new Array(160).fill(0xa5)],
+  );
+  w.frame(7);
+  const [sent] = w.rtpSent();
+  assert.equal(sent!.length, RTP_HEADER + 160 + 1);
+  assert.deepEqual([sent![RTP_HEADER], sent!.at(-1)], [7 ^ 0xff, 1]);
+  w.rtcp(Uint8Array.of(0x80, 201, 0, 1, 0, 0, 0, 1, 9));
+  assert.equal(asked.at(-1), 2);
+  const { refused } = w.counters();
+  assert.equal(refused[REFUSALS.indexOf('authentication')], 2);
+  assert.equal(refused[REFUSALS.indexOf('source')], 1);
+  assert.equal(w.udp.sent.find((s) => s.token === 1)?.bytes.at(-1), 2, 'reports too');
 });
 
 test('after disorder in the tunnel frames leave in order again, and wait 15 ms at most for it', () => {

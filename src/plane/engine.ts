@@ -12,6 +12,7 @@ import type { SourceWords } from '../rtp/source-words.ts';
 import { eventOfDigit } from '../rtp/telephone-event.ts';
 import type { MediaFrame } from '../tunnel/media-frame.ts';
 import { PacketPath } from './packet-path.ts';
+import type { LegTransforms } from './packet-transform.ts';
 import { type FrameSink, SessionStreams } from './session-streams.ts';
 import { type LegState, StreamLeg } from './stream-leg.ts';
 import type { Udp, UdpReceiver } from './udp.ts';
@@ -33,6 +34,8 @@ export interface EngineOptions {
   readonly lanes: (command: SessionCommand, streams: SessionStreams) => FrameSink;
   readonly now: () => Millis;
   readonly wall: () => WallMillis;
+  /** Asked when a leg is opened; absent or undefined: plain RTP. */
+  readonly transforms?: (config: StreamLegConfig) => LegTransforms | undefined;
 }
 
 export interface LegSnapshot {
@@ -202,6 +205,11 @@ export class Engine implements UdpReceiver {
     }
     const slot = this.#freeSlots.pop() ?? this.#legs.length;
     const leg = new StreamLeg(config, session, slot, this.#udp, this.#options.random, now, resume);
+    const transforms = this.#options.transforms?.(config);
+    if (transforms !== undefined) {
+      leg.rtpTransform = transforms.rtp;
+      leg.rtcpTransform = transforms.rtcp;
+    }
     this.#legs[slot] = leg;
     session.legs.set(config.stream, leg);
     this.#count++;

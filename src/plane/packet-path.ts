@@ -1,9 +1,10 @@
 import type { Millis, WallMillis } from '../machine/machine.ts';
 import type { PlaneEvent } from '../media/plane-contract.ts';
-import { copyBytes, RTP_HEADER, readU32, writeU32 } from '../rtp/packet.ts';
-import { ACCEPTED, IS_RTCP, REFUSED } from '../rtp/refusal.ts';
+import { copyBytes, isRtcp, RTP_HEADER, readU32, writeU32 } from '../rtp/packet.ts';
+import { ACCEPTED, REFUSED } from '../rtp/refusal.ts';
 import { parseRtcp, type ReceivedRtcp } from '../rtp/rtcp.ts';
 import { DUPLICATE, JUMP } from '../rtp/sequence-window.ts';
+import { SOURCE_REFUSED } from '../rtp/source-lock.ts';
 import { type SourceWords, sourceAddress } from '../rtp/source-words.ts';
 import { checkEvent, digitOfEvent, EVENT_LENGTH, parseEvent, rebuildEvent } from '../rtp/telephone-event.ts';
 import {
@@ -60,11 +61,14 @@ export class PacketPath {
     source: SourceWords,
     now: Millis,
   ): void {
+    if (leg.config.rtcpMux && isRtcp(bytes, start, length)) {
+      this.rtcpFromFarEnd(leg, bytes, start, length, source, now);
+      return;
+    }
     const check = leg.check;
-    const verdict = check.check(bytes, start, length, source, now);
+    const verdict = this.#verdict(leg, bytes, start, length, source, now);
     if (verdict !== ACCEPTED) {
-      if (verdict === IS_RTCP) this.rtcpFromFarEnd(leg, bytes, start, length, source, now);
-      else leg.refused[verdict]!++;
+      leg.refused[verdict]!++;
       return;
     }
     if (check.justLocked) this.#locked(leg);
@@ -102,7 +106,12 @@ export class PacketPath {
       leg.refused[REFUSED.rtcpSource]!++;
       return;
     }
-    const rtcp = parseRtcp(bytes, start, length);
+    const plain = leg.rtcpTransform.unprotect(bytes, start, length);
+    if (plain < 0) {
+      leg.refused[REFUSED.authentication]!++;
+      return;
+    }
+    const rtcp = parseRtcp(bytes, start, plain);
     if (rtcp === undefined) {
       leg.refused[REFUSED.rtcpMalformed]!++;
       return;
@@ -182,9 +191,25 @@ export class PacketPath {
   ): void {
     const report = leg.reports.build(leg.check, leg.rebuilder, now, this.#wall(), extra);
     if (leg.rtcpDestination === undefined) return;
-    this.#udp.outgoing.set(report);
+    const out = this.#udp.outgoing;
+    out.set(report);
+    const length = leg.rtcpTransform.protect(out, 0, report.length);
     const token = leg.config.rtcpMux ? 2 * leg.slot : 2 * leg.slot + 1;
-    this.#udp.send(token, leg.rtcpDestination, report.length);
+    if (length >= 0) this.#udp.send(token, leg.rtcpDestination, length);
+  }
+
+  /** The source first: no cryptography for strangers. */
+  #verdict(
+    leg: StreamLeg,
+    bytes: Uint8Array,
+    start: number,
+    length: number,
+    source: SourceWords,
+    now: Millis,
+  ): number {
+    if (leg.lock.classify(source, now) === SOURCE_REFUSED) return REFUSED.source;
+    const plain = leg.rtpTransform.unprotect(bytes, start, length);
+    return plain < 0 ? REFUSED.authentication : leg.check.check(bytes, start, plain, source, now);
   }
 
   #checkFrame(leg: StreamLeg, frame: MediaFrame, now: Millis): number {
@@ -251,9 +276,11 @@ export class PacketPath {
   }
 
   #sendRtp(leg: StreamLeg, length: number): void {
-    this.#udp.send(2 * leg.slot, leg.destination!, length);
+    const wire = leg.rtpTransform.protect(this.#udp.outgoing, 0, length);
+    if (wire < 0) return;
+    this.#udp.send(2 * leg.slot, leg.destination!, wire);
     leg.packetsOut++;
-    leg.bytesOut += length;
+    leg.bytesOut += wire;
   }
 
   #locked(leg: StreamLeg): void {

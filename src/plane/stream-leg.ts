@@ -10,6 +10,7 @@ import { SourceLock } from '../rtp/source-lock.ts';
 import { parseSource, type SourceWords, sameHost, sameSource, sourceAddress } from '../rtp/source-words.ts';
 import { EventSender } from '../rtp/telephone-event.ts';
 import { FrameOrder } from '../tunnel/frame-order.ts';
+import { IDENTITY, type PacketTransform } from './packet-transform.ts';
 import { RtcpReports } from './rtcp-reports.ts';
 import type { SessionStreams } from './session-streams.ts';
 import type { Destination, Udp } from './udp.ts';
@@ -52,6 +53,9 @@ export class StreamLeg {
   /** The event being told, and the timestamp of the one told last. */
   telling: { readonly event: number; readonly durationMs: number; readonly timestamp: number } | undefined;
   toldAt: number | undefined;
+  /** Between the wire and the path: SRTP and SRTCP where negotiated. */
+  rtpTransform: PacketTransform = IDENTITY;
+  rtcpTransform: PacketTransform = IDENTITY;
   destination: Destination | undefined;
   rtcpDestination: Destination | undefined;
   sends = false;

@@ -121,10 +121,18 @@ function checkShape(bytes: Uint8Array, start: number, length: number, rtcpMux: b
   }
   if (length > MAX_DATAGRAM) return REFUSED.tooLong;
   if (length < 2) return REFUSED.tooShort;
-  const type = bytes[start + AT_TYPE]! & 0x7f;
-  // RFC 5761 4: payload types 64..95 collide with RTCP packet types 192..223 and are not used for RTP.
-  if (rtcpMux && type >= 64 && type <= 95) return IS_RTCP;
+  if (rtcpMux && isRtcp(bytes, start, length)) return IS_RTCP;
   return length < RTP_HEADER ? REFUSED.tooShort : ACCEPTED;
+}
+
+/**
+ * Which of the two a datagram on a multiplexed port is, SRTP or not (RFC 5761 4): payload types 64..95 collide with RTCP packet types
+ * 192..223 and are not used for RTP.
+ */
+export function isRtcp(bytes: Uint8Array, start: number, length: number): boolean {
+  if (length < 2) return false;
+  const type = bytes[start + AT_TYPE]! & 0x7f;
+  return type >= 64 && type <= 95;
 }
 
 /** Writes the fixed header of an own packet: no padding, no extension, no CSRC list. */

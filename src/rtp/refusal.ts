@@ -23,9 +23,11 @@ export const REFUSED = {
   frameStale: 17,
   frameRate: 18,
   notRtp: 19,
+  /** SRTP: not authentic, or replayed. */
+  authentication: 20,
 } as const;
 
-export const REFUSAL_COUNT = 20;
+export const REFUSAL_COUNT = 21;
 
 /** The packet passed every check. */
 export const ACCEPTED = -1;
