@@ -9,8 +9,9 @@ import type {
   H323Peer,
 } from '../h323/contract.ts';
 import { type IncomingH323, setupFromH323 } from '../interworking/h323-to-meta.ts';
-import { beginFromLeg, newH323Leg } from './calls.ts';
+import { beginFromLeg } from './calls.ts';
 import type { GatekeeperAccessConfig, GatewayConfig, PeerConfig } from './config.ts';
+import { newH323Leg } from './legs.ts';
 import type { GatewayState } from './state.ts';
 import { traceEntry } from './trace.ts';
 

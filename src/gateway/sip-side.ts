@@ -1,7 +1,8 @@
 /** What the SIP endpoint tells: new calls, events of their sessions, registrations, digest proofs. */
 import { type Incoming, setupFromInvite } from '../interworking/sip-to-meta.ts';
 import type { SipEvent } from '../sip/contract.ts';
-import { beginFromLeg, newLeg } from './calls.ts';
+import { beginFromLeg } from './calls.ts';
+import { newLeg } from './legs.ts';
 import { statusOfRefusal } from './refusal.ts';
 import { authenticate, register } from './remote-users.ts';
 import type { GatewayState } from './state.ts';
