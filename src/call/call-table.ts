@@ -5,9 +5,10 @@ import type { LegId } from './leg.ts';
 
 export interface CallEntry {
   readonly half: HalfCall;
-  readonly leg: LegId;
+  /** Another one after a forward (`moveLeg`). */
+  leg: LegId;
   /** Configured peer at this gateway's leg. */
-  readonly peer: string;
+  peer: string;
   /** The far gateway. */
   readonly site: string;
 }
@@ -60,6 +61,13 @@ export class CallTable<Entry extends CallEntry = CallEntry> {
 
   byLeg(leg: LegId): Entry | undefined {
     return this.#byLeg.get(leg);
+  }
+
+  /** The call goes on with another leg: events of the old one find nothing any more. */
+  moveLeg(entry: Entry, leg: LegId): void {
+    this.#byLeg.delete(entry.leg);
+    entry.leg = leg;
+    this.#byLeg.set(leg, entry);
   }
 
   remove(call: CallId): Entry | undefined {

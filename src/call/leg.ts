@@ -42,7 +42,13 @@ export type LegEvent =
     }
   | { readonly kind: 'user-input'; readonly digit: string; readonly durationMs: number }
   | { readonly kind: 'transfer-request'; readonly target: Party }
-  | { readonly kind: 'release'; readonly cause: Cause; readonly retryAfterSeconds?: number };
+  /** `redirect`: who to call instead, says a called far end that has not answered. For the gateway alone: it follows, or not. */
+  | {
+      readonly kind: 'release';
+      readonly cause: Cause;
+      readonly retryAfterSeconds?: number;
+      readonly redirect?: Party;
+    };
 
 export interface LegSetup {
   readonly kind: 'setup';

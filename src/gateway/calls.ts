@@ -1,13 +1,14 @@
 /** The life of a call at a gateway: begun from its leg or from the tunnel, moved between the two, ended, recorded. */
 import { HalfCall } from '../call/half-call.ts';
 import type { HalfCallOutput } from '../call/half-call-contract.ts';
-import type { LegCommand, LegId, LegSetup } from '../call/leg.ts';
+import type { LegCommand, LegEvent, LegId, LegSetup } from '../call/leg.ts';
 import type { H323Leg, H323LegOutput } from '../interworking/h323-leg.ts';
 import type { SipLeg, SipLegOutput } from '../interworking/sip-leg.ts';
 import { fail, type Millis, ok, type Result } from '../machine/machine.ts';
 import type { CallId, CallMessage, Cause, Party } from '../meta/message.ts';
 import { describeMeta } from '../meta/text.ts';
 import type { Refusal } from '../policy/refusal.ts';
+import { forwardCall } from './forwarding.ts';
 import type { GatewayCall } from './gateway-call.ts';
 import { legTo, sourceOf, targetOf } from './legs.ts';
 import { recordOf } from './records.ts';
@@ -103,6 +104,7 @@ export function beginFromTunnel(
     source: sourceOf(target.value),
     streamBase: setup.streamBase,
     shard: setup.shard,
+    asked: setup.caller,
   });
   if (!call.ok) {
     gw.policy.leave(admitted.value);
@@ -133,6 +135,8 @@ interface Enter {
   readonly source: string | undefined;
   readonly streamBase?: number;
   readonly shard?: number;
+  /** The caller as the other gateway named it. */
+  readonly asked?: Party;
 }
 
 function enter(gw: GatewayState, options: Enter): Result<GatewayCall, Refusal> {
@@ -179,6 +183,8 @@ function enter(gw: GatewayState, options: Enter): Result<GatewayCall, Refusal> {
     route,
     priority,
     admission,
+    asked: options.asked,
+    forwarding: undefined,
     overAt: undefined,
     mediaOver: false,
     connected: false,
@@ -251,7 +257,7 @@ export function callTimeout(gw: GatewayState, call: GatewayCall): void {
 function fromAdapter(gw: GatewayState, call: GatewayCall, output: SipLegOutput | H323LegOutput): void {
   switch (output.kind) {
     case 'event':
-      call.half.leg(output.event, gw.now);
+      legEvent(gw, call, output.event);
       break;
     case 'sip':
       gw.sip.handle({ kind: 'command', command: output.command }, gw.now);
@@ -268,9 +274,30 @@ function fromAdapter(gw: GatewayState, call: GatewayCall, output: SipLegOutput |
   }
 }
 
+function legEvent(gw: GatewayState, call: GatewayCall, event: LegEvent): void {
+  if (event.kind !== 'release' || event.redirect === undefined) {
+    call.half.leg(event, gw.now);
+    return;
+  }
+  const forwarded = forwardCall(gw, call, event.redirect, event.cause);
+  if (!forwarded.ok) {
+    const { cause, reason } = forwarded.error;
+    gw.count(legRefused(call), reason);
+    call.half.leg({ kind: 'release', cause }, gw.now);
+    return;
+  }
+  const { leg, setup } = forwarded.value;
+  call.adapter = leg;
+  gw.calls.moveLeg(call, legId(gw, leg));
+  gw.trace.claim(call.half.call, call.leg);
+  leg.command(withRoute(call, setup), gw.now);
+}
+
 function fromHalf(gw: GatewayState, call: GatewayCall, output: HalfCallOutput): void {
   switch (output.kind) {
     case 'leg':
+      if (output.command.kind === 'setup' && call.asked !== undefined)
+        call.forwarding = { setup: output.command, caller: call.asked, count: 0 };
       call.adapter.command(withRoute(call, output.command), gw.now);
       // Ports and payload types are settled before the far end can have read our message.
       if (call.overAt === undefined) gw.media.update(call.half.call, call.adapter.streams(), gw.now);
@@ -285,6 +312,7 @@ function fromHalf(gw: GatewayState, call: GatewayCall, output: HalfCallOutput): 
     case 'state':
       if (output.state === 'connected' && !call.connected) {
         call.connected = true;
+        call.forwarding = undefined;
         gw.count('calls', 'connected');
         gw.media.connected(call.half.call, gw.now);
       }

@@ -1,21 +1,36 @@
 /** One call at this gateway: its half-call, the adapter of its leg, and what ladder and record need besides. */
 import type { CallEntry } from '../call/call-table.ts';
+import type { LegCommand } from '../call/leg.ts';
 import type { H323Leg } from '../interworking/h323-leg.ts';
 import type { SipLeg } from '../interworking/sip-leg.ts';
 import type { Millis } from '../machine/machine.ts';
 import type { Party, Priority } from '../meta/message.ts';
 
+export type SetupCommand = Extract<LegCommand, { kind: 'setup' }>;
+
+/** What a call that is forwarded is made anew with. */
+export interface Forwarding {
+  readonly setup: SetupCommand;
+  /** As the other gateway named it. */
+  readonly caller: Party;
+  readonly count: number;
+}
+
 export interface GatewayCall extends CallEntry {
-  readonly adapter: SipLeg | H323Leg;
+  adapter: SipLeg | H323Leg;
   readonly streamBase: number;
   readonly shard: number;
-  readonly caller: Party;
-  readonly callee: Party;
+  caller: Party;
+  callee: Party;
   /** Name of the dial rule that decided. */
-  readonly route: string;
+  route: string;
   readonly priority: Priority;
   /** Admission's receipt, to give the place back. */
-  readonly admission: string;
+  admission: string;
+  /** A call that this gateway makes, until it is answered. */
+  forwarding: Forwarding | undefined;
+  /** The caller as the other gateway named it; undefined: the call is of this gateway's own side. */
+  readonly asked: Party | undefined;
   /** The half-call has ended at this time; the record waits for the last media counters. */
   overAt: Millis | undefined;
   mediaOver: boolean;

@@ -88,7 +88,13 @@ export function eventFromH323(leg: H323Leg, event: H323Event): void {
       leg.emit({ kind: 'transfer-request', target: partyFromH323(event.target, { trusted: false }) });
       break;
     case 'released':
-      leg.emit({ kind: 'release', cause: event.cause });
+      leg.emit({
+        kind: 'release',
+        cause: event.cause,
+        ...(event.redirect === undefined
+          ? {}
+          : { redirect: partyFromH323(event.redirect, { trusted: false }) }),
+      });
       break;
     default:
       channelEvent(leg, event);

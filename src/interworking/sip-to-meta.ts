@@ -1,6 +1,6 @@
 /** SIP events → neutral leg events. The only knowledge of both vocabularies in this direction. */
 import type { LegSetup } from '../call/leg.ts';
-import type { MediaExchange, Priority } from '../meta/message.ts';
+import type { MediaExchange, Party, Priority } from '../meta/message.ts';
 import type { SipBody, SipEvent } from '../sip/contract.ts';
 import { statusToCause } from './cause.ts';
 import type { SipLeg } from './sip-leg.ts';
@@ -74,11 +74,19 @@ export function eventFromSip(leg: SipLeg, event: SipEvent): void {
         kind: 'release',
         cause: endCause(event),
         ...(event.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: event.retryAfterSeconds }),
+        ...redirectOf(leg, event),
       });
       break;
     default:
       break;
   }
+}
+
+/** RFC 3261 8.1.3.4: the first contact of a 3xx; only its number counts, our dial rules say where that is. */
+function redirectOf(leg: SipLeg, event: Extract<SipEvent, { kind: 'ended' }>): { redirect?: Party } {
+  if (leg.role !== 'callee' || leg.confirmed || event.redirect === undefined) return {};
+  const party = targetOf(event.redirect);
+  return party.number === '' ? {} : { redirect: party };
 }
 
 /** RFC 3398 8.2.6.1: a Q.850 Reason wins over the status; a plain BYE is normal clearing. */

@@ -104,7 +104,7 @@ for (const [from, to] of DIRECTIONS) {
   });
 }
 
-test('a redirection of the called side is not followed and not passed on (RFC 3398 7.2.4.1)', () => {
+test('a redirection that names nobody is not followed and not passed on (RFC 3398 7.2.4.1)', () => {
   const world = answering('pbx', (peer, call) => peer.reject(call, 302));
   const call = world.phone.call('601');
   world.until(() => call.state === 'ended', 5000, 'end');
