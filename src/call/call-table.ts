@@ -49,6 +49,13 @@ export class CallTable<Entry extends CallEntry = CallEntry> {
     return 'added';
   }
 
+  /** Each of the two calls gets the other's leg. */
+  swapLegs(a: Entry, b: Entry): void {
+    [a.leg, b.leg] = [b.leg, a.leg];
+    this.#byLeg.set(a.leg, a);
+    this.#byLeg.set(b.leg, b);
+  }
+
   byCall(call: CallId): Entry | undefined {
     return this.#byCall.get(call);
   }

@@ -42,6 +42,12 @@ export type LegEvent =
     }
   | { readonly kind: 'user-input'; readonly digit: string; readonly durationMs: number }
   | { readonly kind: 'transfer-request'; readonly target: Party }
+  /** How the far end fares with the command `transfer`; for the gateway, not for the half-call. */
+  | {
+      readonly kind: 'transfer-progress';
+      readonly outcome: 'alerting' | 'success' | 'failure';
+      readonly cause?: Cause;
+    }
   /** `redirect`: who to call instead, says a called far end that has not answered. For the gateway alone: it follows, or not. */
   | {
       readonly kind: 'release';
@@ -64,7 +70,9 @@ export interface LegSetup {
 
 /** What a half-call asks of its leg. After `release` nothing more is asked. */
 export type LegCommand =
-  | Exclude<LegEvent, { kind: 'transfer-request' }>
+  | Exclude<LegEvent, { kind: 'transfer-request' | 'transfer-progress' }>
+  /** The far end shall call this number of its own peer instead. */
+  | { readonly kind: 'transfer'; readonly target: Party }
   | {
       readonly kind: 'transfer-result';
       readonly outcome: 'trying' | 'alerting' | 'success' | 'failure';

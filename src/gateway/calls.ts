@@ -11,10 +11,12 @@ import type { Refusal } from '../policy/refusal.ts';
 import { forwardCall } from './forwarding.ts';
 import type { GatewayCall } from './gateway-call.ts';
 import { legTo, sourceOf, targetOf } from './legs.ts';
+import type { NoLeg } from './no-leg.ts';
 import { recordOf } from './records.ts';
 import type { SiteLink } from './site-link.ts';
 import type { GatewayState } from './state.ts';
 import { traceEntry } from './trace.ts';
+import { startTransfer, transferCommand, transferEvent } from './transfer.ts';
 
 type Setup = Extract<CallMessage, { kind: 'setup' }>;
 
@@ -120,11 +122,11 @@ export function beginFromTunnel(
   return call;
 }
 
-interface Enter {
+export interface Enter {
   readonly id: CallId;
   readonly side: 'originator' | 'terminator';
   readonly link: SiteLink;
-  readonly adapter: SipLeg | H323Leg;
+  readonly adapter: SipLeg | H323Leg | NoLeg;
   readonly peer: string;
   readonly caller: Party;
   readonly callee: Party;
@@ -137,9 +139,12 @@ interface Enter {
   readonly shard?: number;
   /** The caller as the other gateway named it. */
   readonly asked?: Party;
+  /** Longest ringing, where it is less than the configured. */
+  readonly ringMs?: number;
+  readonly accountingId?: string;
 }
 
-function enter(gw: GatewayState, options: Enter): Result<GatewayCall, Refusal> {
+export function enter(gw: GatewayState, options: Enter): Result<GatewayCall, Refusal> {
   const { id, link, adapter, side } = options;
   const shard = options.shard ?? leastLoaded(gw, link.shards);
   if (shard >= link.shards) return fail({ cause: 95, reason: 'shard' });
@@ -164,8 +169,9 @@ function enter(gw: GatewayState, options: Enter): Result<GatewayCall, Refusal> {
     peer: options.peer,
     shard,
     streamBase: base,
+    ...(options.accountingId === undefined ? {} : { accountingId: options.accountingId }),
     timers: {
-      ringMs: gw.config.limits.maxRingSeconds * 1000,
+      ringMs: Math.min(options.ringMs ?? Number.POSITIVE_INFINITY, gw.config.limits.maxRingSeconds * 1000),
       maxCallMs: gw.config.limits.maxCallSeconds * 1000,
     },
   });
@@ -185,6 +191,9 @@ function enter(gw: GatewayState, options: Enter): Result<GatewayCall, Refusal> {
     admission,
     asked: options.asked,
     forwarding: undefined,
+    source: options.source,
+    transfer: undefined,
+    referring: false,
     overAt: undefined,
     mediaOver: false,
     connected: false,
@@ -203,8 +212,8 @@ function enter(gw: GatewayState, options: Enter): Result<GatewayCall, Refusal> {
   return ok(call);
 }
 
-function legId(gw: GatewayState, adapter: SipLeg | H323Leg): LegId {
-  return adapter.protocol === 'sip' ? adapter.session : gw.h323Leg(adapter.call);
+function legId(gw: GatewayState, adapter: SipLeg | H323Leg | NoLeg): LegId {
+  return adapter.protocol === 'h323' ? gw.h323Leg(adapter.call) : adapter.session;
 }
 
 export function gatewayName(gw: GatewayState): 'relay-gateway' | 'termination-gateway' {
@@ -238,7 +247,7 @@ export function drainCall(gw: GatewayState, call: GatewayCall): void {
 }
 
 function legRefused(call: GatewayCall): 'sipRefused' | 'h323Refused' {
-  return call.adapter.protocol === 'sip' ? 'sipRefused' : 'h323Refused';
+  return call.adapter.protocol === 'h323' ? 'h323Refused' : 'sipRefused';
 }
 
 function callDeadline(call: GatewayCall): Millis | undefined {
@@ -275,6 +284,7 @@ function fromAdapter(gw: GatewayState, call: GatewayCall, output: SipLegOutput |
 }
 
 function legEvent(gw: GatewayState, call: GatewayCall, event: LegEvent): void {
+  if (transferEvent(gw, call, event)) return;
   if (event.kind !== 'release' || event.redirect === undefined) {
     call.half.leg(event, gw.now);
     return;
@@ -296,6 +306,7 @@ function legEvent(gw: GatewayState, call: GatewayCall, event: LegEvent): void {
 function fromHalf(gw: GatewayState, call: GatewayCall, output: HalfCallOutput): void {
   switch (output.kind) {
     case 'leg':
+      if (transferCommand(gw, call, output.command)) break;
       if (output.command.kind === 'setup' && call.asked !== undefined)
         call.forwarding = { setup: output.command, caller: call.asked, count: 0 };
       call.adapter.command(withRoute(call, output.command), gw.now);
@@ -318,8 +329,7 @@ function fromHalf(gw: GatewayState, call: GatewayCall, output: HalfCallOutput): 
       }
       break;
     case 'transfer':
-      // The Meta protocol carries transfers; no leg of this gateway carries one out yet (Q.850 79: not implemented).
-      call.half.transferResult('failure', 79);
+      startTransfer(gw, call, output.target, output.replaces !== undefined);
       break;
     case 'refused-message':
       gw.count(output.from === 'tunnel' ? 'metaRefused' : legRefused(call), output.reason);

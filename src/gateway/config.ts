@@ -158,6 +158,10 @@ export interface PeerConfig {
   readonly challenges?: readonly ('SHA-256' | 'MD5')[];
   /** Asserted identity (P-Asserted-Identity) is believed from and sent to this peer. */
   readonly trusted: boolean;
+  /** It may ask for the other party of its calls to be transferred. Default: on a relay gateway. */
+  readonly mayTransfer?: boolean;
+  /** It may be transferred where the other party asks for it. Default: on a termination gateway. */
+  readonly transferable?: boolean;
   readonly probeSeconds: number; // 0: none; default 30
   /** Where media of this peer comes from; overrides media.symmetric. */
   readonly symmetric?: 'signalled' | 'latch';

@@ -80,6 +80,7 @@ export const COUNTER_NAMES = {
   laneRefused: 'reason',
   mediaRefused: 'reason',
   registrations: 'outcome',
+  transfers: 'outcome',
 } as const;
 export type CounterName = keyof typeof COUNTER_NAMES;
 

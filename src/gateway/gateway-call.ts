@@ -5,6 +5,8 @@ import type { H323Leg } from '../interworking/h323-leg.ts';
 import type { SipLeg } from '../interworking/sip-leg.ts';
 import type { Millis } from '../machine/machine.ts';
 import type { Party, Priority } from '../meta/message.ts';
+import type { NoLeg } from './no-leg.ts';
+import type { Transfer } from './transfer.ts';
 
 export type SetupCommand = Extract<LegCommand, { kind: 'setup' }>;
 
@@ -17,7 +19,7 @@ export interface Forwarding {
 }
 
 export interface GatewayCall extends CallEntry {
-  adapter: SipLeg | H323Leg;
+  adapter: SipLeg | H323Leg | NoLeg;
   readonly streamBase: number;
   readonly shard: number;
   caller: Party;
@@ -27,6 +29,12 @@ export interface GatewayCall extends CallEntry {
   readonly priority: Priority;
   /** Admission's receipt, to give the place back. */
   admission: string;
+  /** Where the leg's signalling comes from, or goes to; undefined: by name, or over a connection. */
+  readonly source: string | undefined;
+  /** A transfer this call takes part in. */
+  transfer: Transfer | undefined;
+  /** Our REFER to the leg's far end waits for its outcome. */
+  referring: boolean;
   /** A call that this gateway makes, until it is answered. */
   forwarding: Forwarding | undefined;
   /** The caller as the other gateway named it; undefined: the call is of this gateway's own side. */

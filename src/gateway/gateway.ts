@@ -196,7 +196,9 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
         kind: 'command',
         command: {
           kind: 'configure',
-          peers: config.peers.filter((p) => p.protocol === 'sip').map(sipPeer),
+          peers: config.peers
+            .filter((p) => p.protocol === 'sip')
+            .map((p) => sipPeer(p, config.role === 'relay')),
           listeners: config.sip.listeners.map(sipListener),
         },
       },
@@ -425,7 +427,7 @@ function sitesOf(config: GatewayConfig): readonly string[] {
   return config.role === 'relay' ? [config.tunnel.peerName ?? ''] : config.tunnel.sites.map((s) => s.name);
 }
 
-function sipPeer(peer: PeerConfig) {
+function sipPeer(peer: PeerConfig, relay: boolean) {
   return {
     name: peer.name,
     host: peer.host,
@@ -435,6 +437,7 @@ function sipPeer(peer: PeerConfig) {
     ...(peer.listener === undefined ? {} : { listener: peer.listener }),
     ...(peer.credentials === undefined ? {} : { credentials: peer.credentials }),
     // A peer that stands for many sources has no address of its own to bind a dialog to.
+    mayRefer: peer.mayTransfer ?? relay,
     boundToSource: peer.sources.some((s) => s.endsWith('/0')),
   };
 }

@@ -52,6 +52,9 @@ export function commandToH323(leg: H323Leg, command: LegCommand): void {
       if (leg.negotiation.takesEvents) leg.digit(leg.negotiation.index, command.digit, command.durationMs);
       else leg.send({ kind: 'user-input', call, digit: command.digit, durationMs: command.durationMs });
       break;
+    case 'transfer':
+      leg.emit({ kind: 'transfer-progress', outcome: 'failure', cause: 79 }); // H.450.2 is not spoken
+      break;
     case 'transfer-result':
       break; // H.225 Facility has no answer
     case 'release':

@@ -49,6 +49,9 @@ export function commandToSip(leg: SipLeg, command: LegCommand): void {
     case 'user-input':
       userInput(leg, command.digit, command.durationMs);
       break;
+    case 'transfer':
+      leg.send({ kind: 'refer', session, user: userOf(command.target) });
+      break;
     case 'transfer-result':
       transferResult(leg, command);
       break;
@@ -252,14 +255,10 @@ function userInput(leg: SipLeg, digit: string, durationMs: number): void {
   else leg.send({ kind: 'info-dtmf', session: leg.session, digit, durationMs });
 }
 
-const TRANSFER = {
-  trying: { status: 100, text: 'Trying', final: false },
-  alerting: { status: 180, text: 'Ringing', final: false },
-  success: { status: 200, text: 'OK', final: true },
-  failure: { status: 503, text: 'Service Unavailable', final: true },
-} as const;
-
+/** What the far end that asked for a transfer is notified of (RFC 3515 2.4.5). */
 function transferResult(leg: SipLeg, command: Extract<LegCommand, { kind: 'transfer-result' }>): void {
-  const { status, text, final } = TRANSFER[command.outcome];
-  leg.send({ kind: 'notify-refer', session: leg.session, status, reasonText: text, final });
+  const { outcome, cause = 41 } = command;
+  const status = { trying: 100, alerting: 180, success: 200, failure: causeToStatus(cause) }[outcome];
+  const final = outcome === 'success' || outcome === 'failure';
+  leg.send({ kind: 'notify-refer', session: leg.session, status, final });
 }

@@ -74,7 +74,7 @@ type OpenOffer = TheirOffer | OurOffer;
  * `receiveAnswer` our offer still is (a later answer may be better; else call `rejectPending`).
  */
 export class SdpNegotiation {
-  readonly #options: SdpNegotiationOptions;
+  #options: SdpNegotiationOptions;
   /** As agreed, or as stands while the first offer is open: empty. */
   #lines: readonly Line[] = [];
   /** Streams of the other gateway that have no line here (refused before they got one). */
@@ -103,6 +103,14 @@ export class SdpNegotiation {
   get state(): NegotiationState {
     if (this.#open === undefined) return 'stable';
     return this.#open.kind === 'theirs' ? 'offer-received' : 'offer-sent';
+  }
+
+  /** The leg goes over to another call (a transfer): its offers are that side's now; nothing of the old call is answered any more. */
+  moveTo(side: Side): void {
+    this.#options = { ...this.#options, side };
+    this.#answered = undefined;
+    this.#late = undefined;
+    this.#elsewhere.clear();
   }
 
   /** An SDP offer of the far end. */

@@ -69,6 +69,9 @@ export function eventFromSip(leg: SipLeg, event: SipEvent): void {
     case 'refer':
       leg.emit({ kind: 'transfer-request', target: targetOf(event.target) });
       break;
+    case 'refer-progress':
+      transferProgress(leg, event);
+      break;
     case 'ended':
       leg.emit({
         kind: 'release',
@@ -87,6 +90,13 @@ function redirectOf(leg: SipLeg, event: Extract<SipEvent, { kind: 'ended' }>): {
   if (leg.role !== 'callee' || leg.confirmed || event.redirect === undefined) return {};
   const party = targetOf(event.redirect);
   return party.number === '' ? {} : { redirect: party };
+}
+
+function transferProgress(leg: SipLeg, event: Extract<SipEvent, { kind: 'refer-progress' }>): void {
+  const { status, final } = event;
+  if (!final) leg.emit({ kind: 'transfer-progress', outcome: 'alerting' });
+  else if (status < 300) leg.emit({ kind: 'transfer-progress', outcome: 'success' });
+  else leg.emit({ kind: 'transfer-progress', outcome: 'failure', cause: statusToCause(status) });
 }
 
 /** RFC 3398 8.2.6.1: a Q.850 Reason wins over the status; a plain BYE is normal clearing. */

@@ -99,6 +99,8 @@ export class MediaControl {
   readonly #calls = new Map<CallId, CallMedia>();
   readonly #streams = new Map<string, { readonly media: CallMedia; readonly index: number }>();
   readonly #timers = new Timers<CallId>();
+  /** Legs that went over to another call (`move`): whose ports theirs are now. */
+  readonly #moved = new Map<CallId, CallId>();
   #out: MediaOutput[] = [];
   #head = 0;
   #now: Millis = 0;
@@ -193,6 +195,22 @@ export class MediaControl {
     if (!media.released) this.release(call, this.#now);
     if (!media.finished) this.#finish(media);
     this.#remove(media);
+  }
+
+  /**
+   * The leg of `from` goes over to `to` (a transfer), which has begun and has none yet: its ports go with it. Streams are closed and
+   * opened again, as theirs are other stream ids of the tunnel. Where the two calls have different shards a port may still be bound.
+   */
+  move(from: CallId, to: CallId, now: Millis): void {
+    this.#now = Math.max(this.#now, now);
+    const a = this.#calls.get(from);
+    const b = this.#calls.get(to);
+    if (a === undefined || b === undefined || a.released || b.released) return;
+    for (const index of [...a.open.keys()]) this.#close(a, index);
+    for (const [index, port] of a.ports) b.ports.set(index, port);
+    a.ports.clear();
+    for (const [was, is] of this.#moved) if (is === from) this.#moved.set(was, to);
+    this.#moved.set(from, to);
   }
 
   /** The worker of `shard` died. */
@@ -330,12 +348,12 @@ export class MediaControl {
 
   /** `strict`: only this family; else it is a preference. */
   #allocate(
-    call: CallId,
+    begun: CallId,
     index: number,
     family: 4 | 6 | undefined,
     strict: boolean,
   ): ReturnType<LegPorts['allocate']> {
-    const media = this.#enter(call);
+    const media = this.#enter(this.#moved.get(begun) ?? begun);
     if (media === undefined || media.released || index < 0 || index >= META_LIMITS.streams) return undefined;
     const known = media.ports.get(index);
     if (known !== undefined) {
@@ -449,6 +467,7 @@ export class MediaControl {
   #remove(media: CallMedia): void {
     this.#timers.set(media.call, undefined);
     this.#calls.delete(media.call);
+    for (const [was, is] of this.#moved) if (is === media.call) this.#moved.delete(was);
     const { data } = media;
     if (data === undefined) return;
     for (let index = 0; index < META_LIMITS.streams; index++) {

@@ -101,6 +101,8 @@ export interface SipPeer {
    * was made from, and requests in it go there whatever its Contact says. Default false: bound to what `identify` calls this peer.
    */
   readonly boundToSource?: boolean;
+  /** true: its REFER inside a call is told as event `refer`; default false: refused with 403. */
+  readonly mayRefer?: boolean;
 }
 
 /** Signalling listener as the endpoint sees it. `advertise` is used in Via, Contact (static NAT); else `local`. */
@@ -190,9 +192,10 @@ export type SipCommand =
       readonly kind: 'notify-refer';
       readonly session: SessionRef;
       readonly status: number;
-      readonly reasonText: string;
       readonly final: boolean;
     }
+  /** Asks the far end to call `user` at this peer instead (RFC 3515); `refer-progress` tells how that goes, the last one `final`. */
+  | { readonly kind: 'refer'; readonly session: SessionRef; readonly user: string }
   /** Out of dialog: the user answers `request` events (REGISTER and what else `handles` lists). */
   | {
       readonly kind: 'respond';
@@ -282,7 +285,13 @@ export type SipEvent =
       readonly kind: 'refer';
       readonly session: SessionRef;
       readonly target: SipUri;
-      readonly replaces?: string;
+    }
+  /** How our `refer` goes. 200 and final: the far end has the new call (or took the reference and left). */
+  | {
+      readonly kind: 'refer-progress';
+      readonly session: SessionRef;
+      readonly status: number;
+      readonly final: boolean;
     }
   /** The session is over, whoever ended it: exactly once per session, last event. `status` of a failure response, else 0. */
   | {

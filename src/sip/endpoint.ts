@@ -17,7 +17,7 @@ import { endSession } from './session/end.ts';
 import { sendDtmf } from './session/info.ts';
 import { startInvite } from './session/invite.ts';
 import { acceptModify, refuseModify } from './session/modify.ts';
-import { notifyRefer } from './session/refer.ts';
+import { notifyRefer, sendRefer } from './session/refer.ts';
 import { reinvite } from './session/reinvite.ts';
 import type { Session } from './session/session.ts';
 import type { Stack } from './stack.ts';
@@ -181,6 +181,8 @@ export class SipEndpoint implements Machine<SipInput, SipOutput> {
         return sendDtmf(stack, session, command);
       case 'notify-refer':
         return notifyRefer(stack, session, command);
+      case 'refer':
+        return sendRefer(stack, session, command.user);
       case 'invite':
         return;
     }

@@ -204,6 +204,18 @@ const peer = z
       .boolean()
       .default(false)
       .describe('P-Asserted-Identity is believed from and sent to this peer (RFC 3325).'),
+    mayTransfer: z
+      .boolean()
+      .exactOptional()
+      .describe(
+        'It may ask for the other party of its calls to be transferred (REFER). Default: true on a relay gateway, false on a termination gateway, where it would let a stranger make calls of the enterprise.',
+      ),
+    transferable: z
+      .boolean()
+      .exactOptional()
+      .describe(
+        'Its calls may be transferred where the other party asks the other gateway for it. Default: true on a termination gateway, false on a relay gateway.',
+      ),
     probeSeconds: z
       .int()
       .min(0)

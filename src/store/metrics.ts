@@ -17,6 +17,7 @@ const COUNTER_HELP: Readonly<Record<CounterName, readonly [name: string, help: s
   tunnelEvents: ['tunnel_events_total', 'Events of the tunnel to the other gateway'],
   laneRefused: ['lane_refused_total', 'Media connections refused, by reason'],
   mediaRefused: ['media_refused_total', 'Streams and media events refused, by reason'],
+  transfers: ['transfers_total', 'Transfers that calls of this side were asked to make, by outcome'],
   registrations: ['registrations_total', 'Registrations of remote users, by outcome'],
 };
 

@@ -17,7 +17,7 @@ export interface SimPeerOptions {
   /** Address in the SDP where it is not the peer's own: behind NAT. */
   readonly mediaIp?: string;
   /** Decides what an incoming call does. Default: ring 100 ms, answer. */
-  readonly answer?: (call: SimCall, request: SipRequest) => void;
+  readonly answer?: (call: SimCall, request: SipRequest, peer: SimPeer) => void;
   readonly credentials?: { readonly username: string; readonly password: string };
 }
 
@@ -44,6 +44,10 @@ export interface SimCall {
   media: string;
   /** Whether the far end's last description was an offer. */
   remoteOffer: boolean;
+  /** What NOTIFYs said about our REFER. */
+  referStatuses: number[];
+  /** Numbers the far end's REFERs named. */
+  referredTo: string[];
 }
 
 export interface HeardMedia {
@@ -110,6 +114,7 @@ export class SimPeer {
           port: gateway.port,
           transport: 'udp',
           probeEveryMs: 0,
+          mayRefer: true,
           ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
         },
       ],
@@ -198,6 +203,15 @@ export class SimPeer {
     this.command({ kind: 'reinvite', session: call.session, body: this.sdp(call) });
   }
 
+  refer(call: SimCall, number: string): void {
+    this.command({ kind: 'refer', session: call.session, user: number });
+  }
+
+  /** Tells who referred us how it goes. */
+  notify(call: SimCall, status: number, final: boolean): void {
+    this.command({ kind: 'notify-refer', session: call.session, status, final });
+  }
+
   digit(call: SimCall, digit: string): void {
     this.command({ kind: 'info-dtmf', session: call.session, digit, durationMs: 160 });
   }
@@ -251,6 +265,8 @@ export class SimPeer {
       formats: this.options.formats ?? '0 8 101',
       media: 'sendrecv',
       remoteOffer: false,
+      referStatuses: [],
+      referredTo: [],
     };
     this.calls.push(call);
     this.#bySession.set(session, call);
@@ -269,7 +285,7 @@ export class SimPeer {
       call.lateOffer = event.body === undefined;
       this.#hear(call, event.body, true);
       if (this.options.answer !== undefined) {
-        this.options.answer(call, event.request);
+        this.options.answer(call, event.request, this);
         return;
       }
       this.ring(call);
@@ -305,6 +321,12 @@ export class SimPeer {
         break;
       case 'modify-refused':
         call.modifyRefused++;
+        break;
+      case 'refer':
+        call.referredTo.push(event.target.user);
+        break;
+      case 'refer-progress':
+        call.referStatuses.push(event.status);
         break;
       case 'info-dtmf':
         call.digits += event.digit;

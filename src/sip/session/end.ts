@@ -4,6 +4,7 @@ import { reject } from './accept.ts';
 import { sendAck } from './ack.ts';
 import { answerPending, sendBye } from './bye.ts';
 import { cancelInvite } from './cancel.ts';
+import { notifyRefer } from './refer.ts';
 import { q850Field, type Session } from './session.ts';
 
 /** The user's `end`: CANCEL, a final response or BYE, whichever the state calls for. `ended` follows at once. */
@@ -27,6 +28,8 @@ function hangUp(stack: Stack, session: Session, q850: number | undefined): void 
   const { dialog, answerDue, unacknowledged } = session;
   if (dialog === undefined) return;
   answerPending(session, 487);
+  // RFC 3515 2.4.7: who referred us learns how it ended before the dialog goes.
+  notifyRefer(stack, session, { status: 487, final: true });
   if (answerDue !== undefined) {
     // The 2xx is owed its ACK whatever comes after (13.2.2.4).
     session.answerDue = undefined;

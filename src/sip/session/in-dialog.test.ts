@@ -116,20 +116,138 @@ test('an early BYE of the caller ends the call: 200 to BYE, 487 to INVITE (15)',
   assert.equal(gw.seen('ended')[0]?.by, 'far-end');
 });
 
+const REFERRER = { peers: [{ name: 'raw', host: PEER, mayRefer: true }] };
+
 test('REFER: 202, NOTIFY 100 at once, NOTIFYs of the user, the last one terminated (RFC 3515)', () => {
-  const { net, gw, raw, inside } = answered();
-  const refer = ['Refer-To: <sip:400@192.0.2.1?Replaces=abc%3Bto-tag%3D1%3Bfrom-tag%3D2>'];
+  const { net, gw, raw, inside } = answered(REFERRER);
+  const refer = ['Refer-To: <sip:400@192.0.2.1>'];
   net.send(raw, gw, request('REFER', { ...inside, cseq: '2 REFER', headers: refer }));
   net.run(10);
-  const [event] = gw.seen('refer');
-  assert.equal(event?.target.user, '400');
-  assert.equal(event?.replaces, 'abc;to-tag=1;from-tag=2');
-  gw.command({ kind: 'notify-refer', session: 1, status: 200, reasonText: 'x', final: true });
+  assert.equal(gw.seen('refer')[0]?.target.user, '400');
+  gw.command({ kind: 'notify-refer', session: 1, status: 200, final: true });
   net.run(10);
   assert.equal(status(raw.received[0]!.text), 202);
   const notifies = raw.received.slice(1).map((r) => r.text);
   assert.match(notifies[0]!, /Subscription-State: active[\s\S]*SIP\/2\.0 100 Trying/);
   assert.match(notifies[1]!, /Subscription-State: terminated[\s\S]*SIP\/2\.0 200 OK/);
+});
+
+test('REFER: two targets, another method or headers for the new request are refused, never left out (RFC 3515 2.4.2, RFC 5589 7)', () => {
+  const { net, gw, raw, inside } = answered(REFERRER);
+  const cases = [
+    [['Refer-To: <sip:400@192.0.2.1>', 'Refer-To: <sip:401@192.0.2.1>'], 400],
+    [[], 400],
+    [['Refer-To: <http://192.0.2.1/>'], 400],
+    [['Refer-To: <sip:400@192.0.2.1;method=BYE>'], 501],
+    [['Refer-To: <sip:400@192.0.2.1?Replaces=abc%3Bto-tag%3D1%3Bfrom-tag%3D2>'], 501],
+    [['Refer-To: <sip:400@192.0.2.1?Subject=x>'], 501],
+  ] as const;
+  for (const [n, [headers, code]] of cases.entries()) {
+    net.send(raw, gw, request('REFER', { ...inside, cseq: `${n + 2} REFER`, headers: [...headers] }));
+    net.run(10);
+    assert.equal(status(raw.received.at(-1)!.text), code, headers.join());
+  }
+  assert.equal(gw.seen('refer').length, 0);
+});
+
+test('REFER of a peer that may not ask for transfers: 403', () => {
+  const { net, gw, raw, inside } = answered();
+  net.send(
+    raw,
+    gw,
+    request('REFER', { ...inside, cseq: '2 REFER', headers: ['Refer-To: <sip:400@192.0.2.1>'] }),
+  );
+  net.run(10);
+  assert.equal(status(raw.received.at(-1)!.text), 403);
+  assert.equal(gw.seen('refer').length, 0);
+  assert.equal(gw.counted('refer-not-permitted'), 1);
+});
+
+test('the end of a call tells who referred us that nothing came of it, before BYE (RFC 3515 2.4.7)', () => {
+  const { net, gw, raw, inside } = answered(REFERRER);
+  net.send(
+    raw,
+    gw,
+    request('REFER', { ...inside, cseq: '2 REFER', headers: ['Refer-To: <sip:400@192.0.2.1>'] }),
+  );
+  net.run(10);
+  gw.command({ kind: 'end', session: 1 });
+  net.run(10);
+  const said = raw.received.map((r) => r.text);
+  const last = said.findIndex((text) => /Subscription-State: terminated[\s\S]*SIP\/2\.0 487 /.test(text));
+  const bye = said.findIndex((text) => text.startsWith('BYE '));
+  assert.ok(last >= 0 && bye > last);
+});
+
+/** Our REFER in an established call, with what the far end answers to it. */
+function referring(code: number) {
+  const it = answered();
+  it.gw.command({ kind: 'refer', session: 1, user: '400' });
+  it.net.run(10);
+  const refer = it.raw.received.find((r) => r.text.startsWith('REFER '))!.text;
+  it.net.send(it.raw, it.gw, respond(refer, code, 'x'));
+  it.net.run(10);
+  const notify = (n: number, state: string, fragment: string) =>
+    request('NOTIFY', {
+      ...it.inside,
+      cseq: `${n} NOTIFY`,
+      headers: ['Event: refer', `Subscription-State: ${state}`],
+      type: 'message/sipfrag',
+      body: fragment,
+    });
+  return { ...it, refer, notify };
+}
+
+test('our REFER names a number at the peer, and its NOTIFYs are told until the last (RFC 3515 2.4.5)', () => {
+  const { net, gw, raw, refer, notify } = referring(202);
+  assert.match(refer, new RegExp(`^Refer-To: <sip:400@${PEER}>`, 'm'));
+  net.send(raw, gw, notify(2, 'active', 'SIP/2.0 100 Trying\r\n'));
+  net.send(raw, gw, notify(3, 'active;expires=9', 'SIP/2.0 180 Ringing\r\n'));
+  net.send(raw, gw, notify(4, 'terminated;reason=noresource', 'SIP/2.0 486 Busy Here\r\n'));
+  net.send(raw, gw, notify(5, 'terminated', 'SIP/2.0 200 OK\r\n'));
+  net.run(10);
+  assert.deepEqual(
+    gw.seen('refer-progress').map((e) => [e.status, e.final]),
+    [
+      [180, false],
+      [486, true],
+    ],
+  );
+  assert.equal(status(raw.received.at(-1)!.text), 481, 'the subscription is over');
+});
+
+test('our REFER: refused, never reported on, or answered by BYE after the 202 (RFC 5589 6.1)', () => {
+  const refused = referring(603);
+  assert.deepEqual(
+    refused.gw.seen('refer-progress').map((e) => [e.status, e.final]),
+    [[603, true]],
+  );
+  const silent = referring(202);
+  silent.net.run(61_000);
+  assert.deepEqual(
+    silent.gw.seen('refer-progress').map((e) => [e.status, e.final]),
+    [[408, true]],
+  );
+  const gone = referring(202);
+  gone.net.send(gone.raw, gone.gw, request('BYE', { ...gone.inside, cseq: '2 BYE' }));
+  gone.net.run(10);
+  assert.deepEqual(
+    gone.gw.seen('refer-progress').map((e) => [e.status, e.final]),
+    [[200, true]],
+  );
+  assert.equal(gone.gw.seen('ended').length, 1);
+});
+
+test('a NOTIFY of nonsense about our REFER changes nothing', () => {
+  const { net, gw, raw, inside, notify } = referring(202);
+  net.send(raw, gw, notify(2, 'active', 'BYE sip:400@192.0.2.1 SIP/2.0\r\n'));
+  net.send(raw, gw, request('NOTIFY', { ...inside, cseq: '3 NOTIFY', headers: ['Event: presence'] }));
+  net.run(10);
+  assert.deepEqual(
+    raw.received.slice(-2).map((r) => status(r.text)),
+    [400, 489],
+  );
+  assert.equal(gw.seen('refer-progress').length, 0);
 });
 
 test('a dialog belongs to its peer: another known peer with the right tags gets 481 and changes nothing', () => {

@@ -10,7 +10,7 @@ import { receiveAck } from './ack.ts';
 import { receiveBye, stopWaitingForAck } from './bye.ts';
 import { receiveInfo } from './info.ts';
 import { receiveModify } from './modify.ts';
-import { receiveRefer } from './refer.ts';
+import { receiveNotify, receiveRefer, referredAway } from './refer.ts';
 import { refuse } from './refuse.ts';
 import { sendLater } from './reinvite.ts';
 import type { Session } from './session.ts';
@@ -62,6 +62,7 @@ export function receiveInDialog(
     case 'UPDATE':
       return receiveModify(stack, session, dialog, transaction);
     case 'BYE':
+      referredAway(stack, session);
       return receiveBye(session, dialog, transaction);
     case 'PRACK':
       return continueAfterPrack(stack, session, transaction);
@@ -75,7 +76,9 @@ export function receiveInDialog(
         ['Allow', ALLOW],
         ['Supported', SUPPORTED],
       ]);
+    case 'NOTIFY':
+      return receiveNotify(stack, session, transaction);
     default:
-      return refuse(transaction, 481); // NOTIFY: we subscribed to nothing
+      return refuse(transaction, 481);
   }
 }

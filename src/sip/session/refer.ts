@@ -1,26 +1,41 @@
-/** REFER inside a call (RFC 3515) and the NOTIFYs that report on it. */
-import { latin1Bytes } from '../../bytes/text.ts';
+/** REFER inside a call (RFC 3515), the far end's and ours, and the NOTIFYs that report on it. */
+import { latin1Bytes, latin1Text } from '../../bytes/text.ts';
+import type { Millis } from '../../machine/machine.ts';
 import { buildResponse, contactFor, dialogHeaders } from '../build.ts';
 import type { SipCommand } from '../contract.ts';
-import { headerValues } from '../header/access.ts';
-import { parseNameAddress } from '../header/name-address.ts';
+import { firstHeader, headerValues } from '../header/access.ts';
+import { parseContentType } from '../header/content-type.ts';
+import { formatNameAddress, parseNameAddress } from '../header/name-address.ts';
+import type { SipRequest, SipUri } from '../message.ts';
 import { reasonPhrase } from '../reason-phrases.ts';
 import type { Stack } from '../stack.ts';
 import type { ServerTransaction } from '../transaction/server.ts';
+import { sipUri } from '../uri.ts';
 import { sendInDialog } from './in-dialog-request.ts';
 import { refuse } from './refuse.ts';
 import type { Session } from './session.ts';
 
 /** How long a reference may take; told in Subscription-State. Seconds. */
 const EXPIRES = 180;
+/** A far end that took our REFER and then says nothing about it. */
+const REFER_LIMIT: Millis = 60_000;
 
 export function receiveRefer(stack: Stack, session: Session, transaction: ServerTransaction): void {
   const { request, source } = transaction;
-  const { dialog } = session;
+  const { dialog, peer } = session;
+  const { core } = stack;
   if (session.state !== 'confirmed' || dialog === undefined) return refuse(transaction, 481);
+  if (peer.mayRefer !== true) {
+    core.count('refer-not-permitted', undefined, source.hop.remote);
+    return refuse(transaction, 403);
+  }
   const values = headerValues(request, 'Refer-To');
   const target = values.length === 1 ? parseNameAddress(values[0]!)?.uri : undefined; // 2.4.2: exactly one
   if (target === undefined) return refuse(transaction, 400);
+  if (asksMore(target)) {
+    core.count('refer-target', undefined, source.hop.remote);
+    return refuse(transaction, 501);
+  }
   if (session.refer !== undefined) return refuse(transaction, 500, [['Retry-After', '10']]);
   transaction.respond(
     202,
@@ -30,28 +45,22 @@ export function receiveRefer(stack: Stack, session: Session, transaction: Server
   );
   session.refer = request.cseq.number;
   notify(stack, session, 100, false); // 2.4.4: at once
-  stack.core.event({
-    kind: 'refer',
-    session: session.ref,
-    target: { ...target, headers: '' },
-    ...replacesField(target.headers),
-  });
+  core.event({ kind: 'refer', session: session.ref, target: { ...target, headers: '' } });
 }
 
-/** `?Replaces=...` of a Refer-To URI (RFC 3891), unescaped. */
-function replacesField(headers: string): { readonly replaces?: string } {
-  const found = /(?:^|&)Replaces=([^&]{1,768})(?:&|$)/i.exec(headers)?.[1];
-  if (found === undefined) return {};
-  const text = found.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) =>
-    String.fromCharCode(Number.parseInt(hex, 16)),
-  );
-  return /^[\x20-\x7e]+$/.test(text) ? { replaces: text } : {};
+/**
+ * A reference to something else than "call this number": another method, or headers for the new request (`?Replaces=` of
+ * an attended transfer, RFC 5589 7). To leave them out would be another transfer than the one asked for.
+ */
+function asksMore(target: SipUri): boolean {
+  const method = target.parameters.get('method');
+  return target.headers !== '' || (method !== undefined && method.toUpperCase() !== 'INVITE');
 }
 
 export function notifyRefer(
   stack: Stack,
   session: Session,
-  command: Extract<SipCommand, { kind: 'notify-refer' }>,
+  command: Pick<Extract<SipCommand, { kind: 'notify-refer' }>, 'status' | 'final'>,
 ): void {
   if (session.refer === undefined || command.status < 100 || command.status > 699) return;
   notify(stack, session, command.status, command.final);
@@ -75,4 +84,75 @@ function notify(stack: Stack, session: Session, status: number, final: boolean):
       bytes: latin1Bytes(`SIP/2.0 ${status} ${reasonPhrase(status)}\r\n`),
     },
   });
+}
+
+// ---- ours ---------------------------------------------------------------------------------------------------------
+
+/** Asks the far end to call `user` at its own domain. Told how it goes until `final`; a second one waits for nobody. */
+export function sendRefer(stack: Stack, session: Session, user: string): void {
+  const { core } = stack;
+  const { dialog, peer } = session;
+  if (session.state !== 'confirmed' || dialog === undefined || session.referring !== undefined) {
+    return core.event({ kind: 'refer-progress', session: session.ref, status: 491, final: true });
+  }
+  const alarm = core.alarm(() => progress(stack, session, 408, true));
+  const referring = { accepted: false, alarm };
+  session.referring = referring;
+  alarm.set(core.now + REFER_LIMIT);
+  const target = formatNameAddress({
+    uri: sipUri(user, peer.host === '' ? dialog.remoteTarget.host : peer.host),
+  });
+  sendInDialog(stack, session, dialog, {
+    method: 'REFER',
+    headers: (attempt) => [
+      ['Contact', contactFor(attempt.hop.listener)],
+      ['Refer-To', target],
+    ],
+    response: ({ status }) => {
+      if (session.referring !== referring) return;
+      if (status >= 200 && status < 300) referring.accepted = true;
+      else if (status >= 300) progress(stack, session, status, true);
+    },
+    failed: (why) => {
+      if (session.referring === referring) progress(stack, session, why === 'timeout' ? 408 : 503, true);
+    },
+  });
+}
+
+/** RFC 3515 2.4.4, 2.4.5: what the far end says about our REFER; a NOTIFY may come before the 202. */
+export function receiveNotify(stack: Stack, session: Session, transaction: ServerTransaction): void {
+  const { request } = transaction;
+  const event = firstHeader(request, 'Event')?.split(';', 1)[0]?.trim().toLowerCase();
+  if (session.referring === undefined) return refuse(transaction, 481); // we subscribed to nothing
+  if (event !== 'refer') return refuse(transaction, 489);
+  const status = fragmentStatus(request);
+  const over = /^\s*terminated\b/i.test(firstHeader(request, 'Subscription-State') ?? '');
+  if (status === undefined && !over) return refuse(transaction, 400);
+  refuse(transaction, 200);
+  if (status !== undefined && status >= 200) progress(stack, session, status, true);
+  // Terminated without a final answer: it gave no account of what became of it.
+  else if (over) progress(stack, session, 487, true);
+  else if (status !== undefined && status > 100) progress(stack, session, status, false);
+}
+
+function fragmentStatus(request: SipRequest): number | undefined {
+  const type = parseContentType(firstHeader(request, 'Content-Type') ?? '')?.type;
+  if (type !== 'message/sipfrag' || request.body.length > 4096) return undefined;
+  const status = /^SIP\/2\.0 ([1-6]\d\d)(?: |\r?\n|$)/.exec(latin1Text(request.body))?.[1];
+  return status === undefined ? undefined : Number(status);
+}
+
+function progress(stack: Stack, session: Session, status: number, final: boolean): void {
+  const { referring } = session;
+  if (referring === undefined) return;
+  if (final) {
+    referring.alarm.set(undefined);
+    session.referring = undefined;
+  }
+  stack.core.event({ kind: 'refer-progress', session: session.ref, status, final });
+}
+
+/** The far end hangs up: where it had taken our REFER it has gone over to the new call (RFC 5589 6.1). */
+export function referredAway(stack: Stack, session: Session): void {
+  if (session.referring?.accepted === true) progress(stack, session, 200, true);
 }

@@ -67,6 +67,12 @@ export interface OutgoingModify {
   readonly refresh: boolean;
 }
 
+/** Our REFER: `accepted` by a 2xx. */
+export interface Referring {
+  accepted: boolean;
+  readonly alarm: Alarm;
+}
+
 export class Session {
   readonly ref: SessionRef;
   readonly role: 'uac' | 'uas';
@@ -93,6 +99,8 @@ export class Session {
   modified: ServerTransaction | undefined;
   /** The far end's REFER that gets our NOTIFYs: its CSeq. */
   refer: number | undefined;
+  /** Our REFER, from sending it until its last NOTIFY. */
+  referring: Referring | undefined;
   /** The body we sent last in an offer or answer: repeated by a session refresh. */
   lastBody: SipBody | undefined;
   /** The deadline of the state the session is in. */
@@ -157,6 +165,8 @@ export class Session {
     this.reliable?.alarm.set(undefined);
     this.modifyLater = undefined;
     this.refer = undefined;
+    this.referring?.alarm.set(undefined);
+    this.referring = undefined;
     this.#stack.core.event({ kind: 'ended', session: this.ref, ...how });
     this.settle();
   }
