@@ -93,6 +93,8 @@ export interface LegStream {
   readonly remote?: Address;
   readonly remoteRtcp?: Address;
   readonly rtcpMux: boolean;
+  /** The far end asked for VoIP metrics in our reports (RFC 3611 5.1). */
+  readonly voipMetrics?: boolean;
   readonly packetTime: number;
   /** -1 where that direction has no payload type. */
   readonly formats: readonly {

@@ -42,6 +42,8 @@ export interface RemoteStream {
   readonly address?: Address;
   readonly rtcp?: Address;
   readonly rtcpMux: boolean;
+  /** It wants VoIP metrics in the reports it gets (RFC 3611 5.1). */
+  readonly voipMetrics?: boolean;
   /** Seen from the far end. */
   readonly direction: Direction;
   readonly packetTime?: number;
@@ -145,6 +147,7 @@ export function readStream(
     ...(address === undefined ? {} : { address }),
     ...(rtcp === undefined ? {} : { rtcp }),
     rtcpMux: media.rtcpMux && kind !== 'image',
+    ...(media.voipMetrics === true && kind === 'audio' ? { voipMetrics: true } : {}),
     direction: statedDirection(session, media),
     ...(packetTime === undefined ? {} : { packetTime }),
     formats,
@@ -256,6 +259,7 @@ export function legStream(line: Line): LegStream {
     ...(remote?.address === undefined ? {} : { remote: remote.address }),
     ...(remote?.rtcp === undefined ? {} : { remoteRtcp: remote.rtcp }),
     rtcpMux: local!.rtcpMux && (remote === undefined || remote.rtcpMux),
+    ...(remote?.voipMetrics === true ? { voipMetrics: true } : {}),
     packetTime: remote?.packetTime ?? (first === undefined ? 20 : defaultPacketTime(first)),
     formats: formats.map(({ format, payloadType }) => ({
       format,
@@ -350,6 +354,8 @@ function describeLine(line: Line, sessionAddress: string): MediaDescription {
     formatParameters: parameters.filter((p) => p !== undefined),
     ...(local!.packetTime === undefined ? {} : { packetTime: local!.packetTime }),
     rtcpMux: local!.rtcpMux,
+    // Answered where offered: what it measures of our packets we read too.
+    ...(line.remote?.voipMetrics === true ? { voipMetrics: true } : {}),
     direction: local!.direction,
   };
 }

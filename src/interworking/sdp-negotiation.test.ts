@@ -603,6 +603,31 @@ test('T.38 replaces audio in the same m= line (RFC 3264 8.3.3, T.38 D.2.2)', () 
   assert.equal(problemOf(leg().receiveOffer(body(...head(), 'm=image 4000 udptl t38'), 0)), '488 no-format');
 });
 
+test('RFC 3611 5.2: VoIP metrics are sent to who asks for them, answered where offered, and the wish does not cross', () => {
+  const asked = leg();
+  const offer = offerOf(asked, body(...head(), ...AUDIO, 'a=rtcp-xr:rcvr-rtt=sender:200 voip-metrics'));
+  assert.ok(!JSON.stringify(offer).includes('xr'));
+  const answer = value(asked.sendAnswer(answerTo(offer)));
+  assert.equal(sdpOf(answer).media[0]?.voipMetrics, true);
+  assert.match(latin1Text(answer!), /\r\na=rtcp-xr:voip-metrics\r\n/, 'nothing else of the far end`s line');
+  assert.equal(asked.streams()[0]?.voipMetrics, true);
+
+  const silent = leg();
+  const plain = value(
+    silent.sendAnswer(answerTo(offerOf(silent, body(...head(), ...AUDIO, 'a=rtcp-xr:pkt-loss-rle')))),
+  );
+  assert.equal(sdpOf(plain).media[0]?.voipMetrics, undefined);
+  assert.equal(silent.streams()[0]?.voipMetrics, undefined);
+});
+
+test('RFC 3611 5.2: asked for in the answer to our offer they are sent too', () => {
+  const n = leg();
+  const ours = latin1Text(value(n.sendOffer(neutralOffer(1, {}))));
+  assert.ok(!ours.includes('rtcp-xr'), 'we do not ask by ourselves');
+  value(n.receiveAnswer(body(...head(), 'm=audio 4000 RTP/AVP 0', 'a=rtcp-xr:voip-metrics'), 0));
+  assert.equal(n.streams()[0]?.voipMetrics, true);
+});
+
 test('RFC 5761: rtcp-mux is accepted when offered, and offered only when asked for', () => {
   const n = leg();
   const answer = sdpOf(value(n.sendAnswer(answerTo(offerOf(n, body(...head(), ...AUDIO, 'a=rtcp-mux'))))));

@@ -69,6 +69,7 @@ test('bounds hold what devices send and little more', () => {
     maxPayload: 800,
     maxPacketsPerSecond: 110,
     kind: 'voice',
+    impairment: { ie: 0, bpl: 25.1 },
   });
 });
 

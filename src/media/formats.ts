@@ -1,6 +1,7 @@
 /** What a gateway knows about each format besides its name: numbers of RFC 3551, sizes and rates to check packets by. */
 import { FORMAT_RULES } from '../meta/media-rules.ts';
 import type { Format, FormatName, MediaKind } from '../meta/message.ts';
+import { type CodecImpairment, IMPAIRMENTS } from '../rtp/emodel.ts';
 import type { PlaneFormat } from './plane-contract.ts';
 
 export interface FormatFacts {
@@ -12,10 +13,17 @@ export interface FormatFacts {
   readonly packetTime: number;
   /** Greatest octets per second of payload, at 8000 Hz mono; undefined: as much as a packet holds. */
   readonly bytesPerSecond?: number;
+  /** Voice: for the E-model. */
+  readonly impairment?: CodecImpairment;
 }
 
-function voice(encoding: string, bytesPerSecond?: number, packetTime = 20): FormatFacts {
-  const facts = { encoding, media: 'audio', plane: 'voice', packetTime } as const;
+function voice(
+  encoding: string,
+  impairment: CodecImpairment,
+  bytesPerSecond?: number,
+  packetTime = 20,
+): FormatFacts {
+  const facts = { encoding, media: 'audio', plane: 'voice', packetTime, impairment } as const;
   return bytesPerSecond === undefined ? facts : { ...facts, bytesPerSecond };
 }
 
@@ -24,26 +32,26 @@ function video(encoding: string): FormatFacts {
 }
 
 export const FORMAT_FACTS: Readonly<Record<FormatName, FormatFacts>> = {
-  PCMU: voice('PCMU', 8000),
-  PCMA: voice('PCMA', 8000),
-  G722: voice('G722', 8000),
-  G729: voice('G729', 1000),
-  GSM: voice('GSM', 1650),
-  G723: voice('G723', 800, 30),
-  OPUS: voice('opus'),
-  ILBC: voice('iLBC', 1900, 30),
-  AMR: voice('AMR', 1800),
-  'AMR-WB': voice('AMR-WB', 3300),
-  L16: voice('L16', 16_000),
-  SPEEX: voice('speex', 5600),
+  PCMU: voice('PCMU', IMPAIRMENTS.G711, 8000),
+  PCMA: voice('PCMA', IMPAIRMENTS.G711, 8000),
+  G722: voice('G722', IMPAIRMENTS.WIDE, 8000),
+  G729: voice('G729', IMPAIRMENTS.G729, 1000),
+  GSM: voice('GSM', IMPAIRMENTS.GSM, 1650),
+  G723: voice('G723', IMPAIRMENTS.G723, 800, 30),
+  OPUS: voice('opus', IMPAIRMENTS.WIDE),
+  ILBC: voice('iLBC', IMPAIRMENTS.ILBC, 1900, 30),
+  AMR: voice('AMR', IMPAIRMENTS.AMR, 1800),
+  'AMR-WB': voice('AMR-WB', IMPAIRMENTS.WIDE, 3300),
+  L16: voice('L16', IMPAIRMENTS.G711_BARE, 16_000),
+  SPEEX: voice('speex', IMPAIRMENTS.SPEEX, 5600),
   'telephone-event': { encoding: 'telephone-event', media: 'audio', plane: 'event', packetTime: 20 },
   CN: { encoding: 'CN', media: 'audio', plane: 'comfort-noise', packetTime: 20 },
   T38: { encoding: 't38', media: 'image', plane: 'udptl', packetTime: 20 },
   H263: video('H263'),
   H264: video('H264'),
   VP8: video('VP8'),
-  'G726-32': voice('G726-32', 4000),
-  RED: voice('red'),
+  'G726-32': voice('G726-32', IMPAIRMENTS.G726, 4000),
+  RED: voice('red', IMPAIRMENTS.G711),
 };
 
 /** RFC 3551 table 4 and 5: payload types that mean a format without saying so. */
@@ -146,5 +154,8 @@ export function planeFormat(
     maxPayload: maxPayload(format, packetTime),
     maxPacketsPerSecond: maxPacketsPerSecond(format, packetTime),
     kind: FORMAT_FACTS[format.name].plane,
+    ...(FORMAT_FACTS[format.name].impairment === undefined
+      ? {}
+      : { impairment: FORMAT_FACTS[format.name].impairment! }),
   };
 }

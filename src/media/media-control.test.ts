@@ -7,6 +7,7 @@ import type { Format } from '../meta/message.ts';
 import { MediaControl, type MediaControlOptions, type MediaOutput } from './media-control.ts';
 import { type PlaneCommand, REFUSALS, type StreamCounters } from './plane-contract.ts';
 import { PortPool } from './port-pool.ts';
+import { noCounters } from './stream-counters.ts';
 
 function seeded(seed: number): Random {
   let state = seed >>> 0;
@@ -74,20 +75,15 @@ function stream(m: MediaControl, call: string, more: Partial<LegStream> = {}): L
 
 function counted(more: Partial<StreamCounters> = {}): StreamCounters {
   return {
-    session: 's',
-    stream: 64,
-    call: 'c1',
+    ...noCounters('s', 64, 'c1'),
     packetsIn: 10,
     bytesIn: 1600,
     packetsOut: 9,
     bytesOut: 1440,
     framesToTunnel: 10,
     framesFromTunnel: 9,
-    framesLost: 0,
     lostIn: 1,
     jitterInMs: 2,
-    lostOut: -1,
-    roundTripMs: -1,
     mosIn: 4.2,
     refused: REFUSALS.map((_, i) => i),
     ...more,

@@ -7,6 +7,7 @@
  */
 import type { Address } from '../machine/address.ts';
 import type { Direction, MediaKind, Priority } from '../meta/message.ts';
+import type { CodecImpairment } from '../rtp/emodel.ts';
 
 export type StreamId = number; // 1 .. 2^32-1
 export type SessionId = string; // tunnel session, see tunnel/contract.ts
@@ -25,6 +26,8 @@ export interface PlaneFormat {
   /** Greatest sustained packets per second; the token bucket allows a burst of the same size as half a second. */
   readonly maxPacketsPerSecond: number;
   readonly kind: 'voice' | 'event' | 'comfort-noise' | 'video' | 'udptl';
+  /** Voice: what the codec does to the E-model's rating; absent: as G.711. */
+  readonly impairment?: CodecImpairment;
 }
 
 export interface StreamLegConfig {
@@ -56,6 +59,8 @@ export interface StreamLegConfig {
   readonly formats: readonly PlaneFormat[];
   /** RTCP identity, made up by this gateway. */
   readonly cname: string;
+  /** The far end asked for VoIP metrics in our reports (RFC 3611 5.1). */
+  readonly voipMetrics?: boolean;
 }
 
 /** Main to worker. */
@@ -147,16 +152,32 @@ export interface StreamCounters {
   readonly bytesOut: number;
   readonly framesToTunnel: number;
   readonly framesFromTunnel: number;
-  /** Frames of the tunnel that never came (gaps made by the tunnel itself). */
+  /** Frames missing in the numbers of the stream: lost at the far gateway's leg (`farLost`) or in the tunnel (`tunnelLost`). */
   readonly framesLost: number;
+  /** Second copies, sent on purpose (docs/media-lanes.md). */
+  readonly framesDuplicate: number;
   /** RFC 3550 6.4.1 of what the far end sent to us. */
   readonly lostIn: number;
+  readonly lateIn: number;
+  readonly duplicatesIn: number;
   readonly jitterInMs: number;
   /** From the far end's receiver reports; -1 unknown. */
   readonly lostOut: number;
+  readonly jitterOutMs: number;
   readonly roundTripMs: number;
   /** E-model estimate 1..4.5 of what the far end sends to us; 0 unknown. */
   readonly mosIn: number;
+  /** The same of what the far end hears, the whole way counted; 0 unknown. */
+  readonly mosOut: number;
+  /** What the far end itself says of that (RFC 3611 4.7.5); 0 unknown. */
+  readonly mosOutReported: number;
+  /** Of the frames that the far gateway says it sent, those that never came; -1 unknown. */
+  readonly tunnelLost: number;
+  /** How much later than the fastest frames come, on average; -1 unknown. */
+  readonly tunnelDelayMs: number;
+  /** What the far gateway says of its own leg: lost there before the tunnel, and jitter; -1 unknown. */
+  readonly farLost: number;
+  readonly farJitterMs: number;
   readonly refused: readonly number[];
   readonly lockedSource?: Address;
 }

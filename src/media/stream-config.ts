@@ -43,6 +43,7 @@ export function legConfig(
       planeFormat(f.format, packetTime, f.receivePayloadType, f.sendPayloadType),
     ),
     cname: own.cname,
+    ...(stream.voipMetrics === true ? { voipMetrics: true } : {}),
   };
 }
 

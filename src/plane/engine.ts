@@ -285,6 +285,7 @@ export class Engine implements UdpReceiver {
   #close(leg: StreamLeg | undefined, now: Millis): void {
     if (leg === undefined) return;
     if (leg.opened && leg.rebuilder.packets > 0) this.#path.sendReport(leg, now, { bye: true });
+    if (leg.opened) this.#path.sendQuality(leg, now);
     this.#remove(leg);
     leg.session.closed(leg.config.stream, now);
     this.#options.emit({ kind: 'closed', counters: leg.counters() });
@@ -331,7 +332,10 @@ export class Engine implements UdpReceiver {
     session.expire(now);
     for (const leg of session.legs.values()) {
       if (!leg.opened) continue;
-      if (now >= leg.reports.nextAt) this.#path.sendReport(leg, now);
+      if (now >= leg.reports.nextAt) {
+        this.#path.sendReport(leg, now);
+        this.#path.sendQuality(leg, now);
+      }
       const quietSince = Math.max(leg.expectedSince, leg.check.lastAcceptedAt);
       const expected = leg.receives && leg.destination !== undefined;
       if (!expected || leg.saidSilent || now - quietSince < SILENT_AFTER_MS) continue;

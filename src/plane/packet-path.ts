@@ -10,6 +10,7 @@ import { checkEvent, digitOfEvent, EVENT_LENGTH, parseEvent, rebuildEvent } from
 import {
   CONTROL_CLOCK,
   CONTROL_PICTURE_LOSS,
+  CONTROL_QUALITY,
   FLAG_CONTROL,
   FLAG_DUPLICATE,
   FLAG_EMERGENCY,
@@ -17,6 +18,8 @@ import {
   type MediaFrame,
   mediaFrame,
 } from '../tunnel/media-frame.ts';
+import { QUALITY_LENGTH, readQuality, writeQuality } from '../tunnel/quality-report.ts';
+import type { ReportExtra } from './rtcp-reports.ts';
 import type { SendFormat, StreamLeg } from './stream-leg.ts';
 import type { Udp } from './udp.ts';
 
@@ -132,11 +135,13 @@ export class PacketPath {
       return;
     }
     const refusal = this.#checkFrame(leg, frame, now);
+    if (refusal !== SECOND_COPY && refusal !== REFUSED.sequence) leg.tally.arrived++;
     if (refusal === ACCEPTED) {
       const format = leg.sendFormats[frame.format];
       if (format === undefined) this.#tell(leg, leg.toldFormats[frame.format]!, frame);
       else this.#inOrder(leg, format, frame, now);
     } else if (refusal !== SECOND_COPY) leg.refused[refusal]!++;
+    else leg.framesDuplicate++;
   }
 
   /** Frames that waited long enough for the one before them are sent. To be called every few milliseconds. */
@@ -184,11 +189,9 @@ export class PacketPath {
     return true;
   }
 
-  sendReport(
-    leg: StreamLeg,
-    now: Millis,
-    extra: { readonly bye?: boolean; readonly pictureLoss?: boolean } = {},
-  ): void {
+  sendReport(leg: StreamLeg, now: Millis, wanted: ReportExtra = {}): void {
+    const codec = leg.config.voipMetrics === true ? leg.impairmentIn() : undefined;
+    const extra = codec === undefined ? wanted : { ...wanted, voipMetricsOf: codec };
     const report = leg.reports.build(leg.check, leg.rebuilder, now, this.#wall(), extra);
     if (leg.rtcpDestination === undefined) return;
     const out = this.#udp.outgoing;
@@ -196,6 +199,17 @@ export class PacketPath {
     const length = leg.rtcpTransform.protect(out, 0, report.length);
     const token = leg.config.rtcpMux ? 2 * leg.slot : 2 * leg.slot + 1;
     if (length >= 0) this.#udp.send(token, leg.rtcpDestination, length);
+  }
+
+  /** Tells the other gateway what this leg took and sent, so that it can say where something was lost. */
+  sendQuality(leg: StreamLeg, now: Millis): void {
+    if (leg.framesToTunnel === 0) return;
+    writeQuality(this.#scratch, {
+      framesSent: leg.framesToTunnel,
+      lost: leg.check.window.lost,
+      jitterMs: leg.check.reception.jitterMs,
+    });
+    this.#control(leg, 0, QUALITY_LENGTH, now);
   }
 
   /** The source first: no cryptography for strangers. */
@@ -218,7 +232,8 @@ export class PacketPath {
     if (frame.length > format.rules.maxPayload) return REFUSED.payloadSize;
     const isEvent = format.rules.kind === 'event';
     if (isEvent && !checkEvent(frame.bytes, frame.start, frame.length)) return REFUSED.payloadSize;
-    if (leg.session.age.of(frame.sent, now) > STALE_MS) return REFUSED.frameStale;
+    const age = leg.session.age.of(frame.sent, now);
+    if (age > STALE_MS) return REFUSED.frameStale;
     const order = leg.frames.classify(frame.sequence);
     if (order === DUPLICATE) return (frame.flags & FLAG_DUPLICATE) !== 0 ? SECOND_COPY : REFUSED.sequence;
     if (!leg.sends) return REFUSED.direction;
@@ -227,6 +242,7 @@ export class PacketPath {
     if (order === JUMP) leg.frames.restart(frame.sequence);
     else leg.frames.commit(frame.sequence);
     leg.framesFromTunnel++;
+    leg.tunnelDelay = leg.tunnelDelay < 0 ? age : leg.tunnelDelay + (age - leg.tunnelDelay) / 16;
     return ACCEPTED;
   }
 
@@ -330,6 +346,8 @@ export class PacketPath {
       if (leg.rebuilder.packets === 0) return;
       const timestamp = leg.rebuilder.outgoingTimestamp(frame.timestamp);
       leg.reports.setClock(timestamp, readU32(bytes, start + 1), readU32(bytes, start + 5), now);
+    } else if (kind === CONTROL_QUALITY && length === QUALITY_LENGTH) {
+      leg.tally.report(readQuality(bytes, start));
     } else {
       leg.refused[REFUSED.frameFormat]!++;
     }

@@ -1,4 +1,12 @@
 import type { Millis, Random, WallMillis } from '../machine/machine.ts';
+import {
+  type CodecImpairment,
+  delayOf,
+  estimateMos,
+  IMPAIRMENTS,
+  mosOfRating,
+  rating,
+} from '../rtp/emodel.ts';
 import type { Rebuilder } from '../rtp/rebuild.ts';
 import type { ReceiveCheck } from '../rtp/receive-check.ts';
 import { IntervalLoss, RoundTrip } from '../rtp/reception.ts';
@@ -11,14 +19,27 @@ import {
   type RtcpReport,
   type SenderInfo,
 } from '../rtp/rtcp.ts';
+import type { Concealment, VoipMetrics } from '../rtp/rtcp-xr.ts';
 
 /** RFC 3550 6.2: the recommended fixed minimum. */
 const INTERVAL_MS = 5000;
+
+export interface ReportExtra {
+  readonly bye?: boolean;
+  readonly pictureLoss?: boolean;
+  /** The codec of what the far end sends, where it asked for VoIP metrics. */
+  readonly voipMetricsOf?: CodecImpairment;
+}
 
 /** What one leg reports to its far end and learns from its reports. Generated here, never passed on (terminate means build). */
 export class RtcpReports {
   /** Packets lost towards the far end, as it says; -1 unknown. */
   lostOut = -1;
+  /** Jitter of what we send, as the far end measures it, timestamp units; -1 unknown. */
+  jitterOut = -1;
+  /** What its device does about loss, and how its listener fares (RFC 3611 4.7.5, 0 unknown), where it says so. */
+  concealment: Concealment = 'unknown';
+  mosReported = 0;
   readonly roundTrip = new RoundTrip();
   nextAt: Millis;
   readonly #cname: string;
@@ -44,7 +65,13 @@ export class RtcpReports {
     for (const block of rtcp.blocks) {
       if (block.ssrc !== rebuilder.ssrc) continue;
       this.lostOut = Math.max(0, block.cumulativeLost);
+      this.jitterOut = block.jitter;
       this.roundTrip.reported(block.lastReport, block.delay, now);
+    }
+    for (const metrics of rtcp.voipMetrics) {
+      if (metrics.ssrc !== rebuilder.ssrc) continue;
+      this.concealment = metrics.concealment;
+      this.mosReported = metrics.mosCq ?? metrics.mosLq ?? 0;
     }
   }
 
@@ -59,7 +86,7 @@ export class RtcpReports {
     rebuilder: Rebuilder,
     now: Millis,
     wall: WallMillis,
-    extra: { readonly bye?: boolean; readonly pictureLoss?: boolean } = {},
+    extra: ReportExtra = {},
   ): Uint8Array {
     this.nextAt = now + this.#interval();
     const sender = this.#sender(rebuilder, now, wall);
@@ -70,6 +97,9 @@ export class RtcpReports {
       ...(sender ? { sender } : {}),
       ...(extra.bye === true ? { bye: true } : {}),
       ...(extra.pictureLoss === true && check.ssrc >= 0 ? { pictureLossOf: check.ssrc } : {}),
+      ...(extra.voipMetricsOf !== undefined && check.ssrc >= 0
+        ? { voipMetrics: voipMetrics(check, extra.voipMetricsOf, this.roundTrip.ms) }
+        : {}),
     };
     return buildRtcp(report);
   }
@@ -122,4 +152,47 @@ export class RtcpReports {
   #interval(): number {
     return INTERVAL_MS * (0.5 + this.#random.uint32() / 0x1_0000_0000);
   }
+}
+
+/** Where nothing can be measured yet, ms of one packet. */
+const PACKET_MS = 20;
+
+/** RFC 3611 4.7 of what the far end sends to us. Nothing is discarded here: what comes late is passed on late. */
+function voipMetrics(check: ReceiveCheck, codec: CodecImpairment, roundTripMs: number): VoipMetrics {
+  const { expected, lost } = check.window;
+  const measured = (check.lastAcceptedAt - check.firstAcceptedAt) / Math.max(1, expected - 1);
+  const packetMs = expected < 10 ? PACKET_MS : Math.max(5, Math.min(200, measured));
+  const { burstDensity, gapDensity, burstPackets, gapPackets } = check.runs.burstGap();
+  const heard = { ...heardStream(check, roundTripMs), codec };
+  return {
+    ssrc: check.ssrc,
+    lossRate: expected === 0 ? 0 : lost / expected,
+    discardRate: 0,
+    burstDensity,
+    gapDensity,
+    burstMs: burstPackets * packetMs,
+    gapMs: gapPackets * packetMs,
+    roundTripMs: Math.max(0, roundTripMs),
+    endSystemMs: 0,
+    rFactor: rating(heard.lossPercent, delayOf(heard), codec, heard.burstRatio),
+    mosLq: mosOfRating(rating(heard.lossPercent, 0, codec, heard.burstRatio)),
+    mosCq: estimateMos(heard),
+    concealment: 'unknown',
+  };
+}
+
+/** What a check measured, for the E-model; the codec is missing. */
+export function heardStream(check: ReceiveCheck, roundTripMs: number) {
+  const { expected, lost } = check.window;
+  return {
+    lossPercent: expected === 0 ? 0 : (100 * lost) / expected,
+    jitterMs: check.reception.jitterMs,
+    roundTripMs,
+    burstRatio: check.runs.burstRatio(expected),
+  };
+}
+
+/** A listener's device without concealment hears loss of G.711 much more (G.113 table I.4). */
+export function heardAs(codec: CodecImpairment, concealment: Concealment): CodecImpairment {
+  return concealment === 'disabled' && codec.ie === 0 ? IMPAIRMENTS.G711_BARE : codec;
 }

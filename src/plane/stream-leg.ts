@@ -1,7 +1,7 @@
 import type { Millis, Random } from '../machine/machine.ts';
 import { TokenBucket } from '../machine/token-bucket.ts';
 import type { PlaneFormat, StreamCounters, StreamLegConfig } from '../media/plane-contract.ts';
-import { estimateMos } from '../rtp/emodel.ts';
+import { type CodecImpairment, estimateMos, IMPAIRMENTS } from '../rtp/emodel.ts';
 import { Rebuilder, type RebuildState } from '../rtp/rebuild.ts';
 import { ReceiveCheck, type ReceiveRules } from '../rtp/receive-check.ts';
 import { REFUSAL_COUNT } from '../rtp/refusal.ts';
@@ -10,8 +10,9 @@ import { SourceLock } from '../rtp/source-lock.ts';
 import { parseSource, type SourceWords, sameHost, sameSource, sourceAddress } from '../rtp/source-words.ts';
 import { EventSender } from '../rtp/telephone-event.ts';
 import { FrameOrder } from '../tunnel/frame-order.ts';
+import { TunnelTally } from '../tunnel/quality-report.ts';
 import { IDENTITY, type PacketTransform } from './packet-transform.ts';
-import { RtcpReports } from './rtcp-reports.ts';
+import { heardAs, heardStream, RtcpReports } from './rtcp-reports.ts';
 import type { SessionStreams } from './session-streams.ts';
 import type { Destination, Udp } from './udp.ts';
 
@@ -72,6 +73,10 @@ export class StreamLeg {
   bytesOut = 0;
   framesToTunnel = 0;
   framesFromTunnel = 0;
+  framesDuplicate = 0;
+  readonly tally: TunnelTally;
+  /** How much later than the fastest frames come, smoothed as RFC 3550 smooths jitter; -1: none came. */
+  tunnelDelay = -1;
   playing: EventSender | undefined;
   playingAt = 0; // timestamp of the event
   playingFormat: SendFormat | undefined;
@@ -99,6 +104,7 @@ export class StreamLeg {
     const base = random.uint32();
     this.check = new ReceiveCheck(rulesOf(config), this.lock, base & 0xffff, random.uint32(), now);
     this.rebuilder = new Rebuilder(random, resume?.rebuild);
+    this.tally = new TunnelTally(resume !== undefined);
     this.reports = new RtcpReports(config.cname, random, now);
     this.expectedSince = now;
     const locked = resume?.locked && parseSource(resume.locked);
@@ -193,9 +199,7 @@ export class StreamLeg {
 
   counters(): StreamCounters {
     const { config, check, reports } = this;
-    const expected = check.window.expected;
-    const jitter = check.reception.jitterMs;
-    const loss = expected === 0 ? 0 : (100 * check.window.lost) / expected;
+    const { jitterOut, roundTrip } = reports;
     return {
       session: config.session,
       stream: config.stream,
@@ -207,14 +211,58 @@ export class StreamLeg {
       framesToTunnel: this.framesToTunnel,
       framesFromTunnel: this.framesFromTunnel,
       framesLost: this.frames.lost,
+      framesDuplicate: this.framesDuplicate,
       lostIn: check.window.lost,
-      jitterInMs: jitter,
+      lateIn: check.late,
+      duplicatesIn: check.duplicates,
+      jitterInMs: check.reception.jitterMs,
       lostOut: reports.lostOut,
-      roundTripMs: reports.roundTrip.ms,
-      mosIn: expected === 0 ? 0 : estimateMos(loss, jitter, reports.roundTrip.ms),
+      jitterOutMs: jitterOut < 0 ? -1 : (1000 * jitterOut) / this.rebuilder.clockRate,
+      roundTripMs: roundTrip.ms,
+      mosIn: this.#mosIn(),
+      mosOut: this.#mosOut(),
+      mosOutReported: reports.mosReported,
+      tunnelLost: this.tally.lost,
+      tunnelDelayMs: this.tunnelDelay,
+      farLost: this.tally.farLost,
+      farJitterMs: this.tally.farJitterMs,
       refused: [...this.refused],
       ...(this.lock.isLocked ? { lockedSource: sourceAddress(this.lock.locked) } : {}),
     };
+  }
+
+  /** Of what the far end sends; undefined where that is no voice. */
+  impairmentIn(): CodecImpairment | undefined {
+    return this.#impairment((f) => f.format === this.check.format && f.receivePayloadType >= 0);
+  }
+
+  #impairment(inUse: (format: PlaneFormat) => boolean): CodecImpairment | undefined {
+    const voices = this.config.formats.filter((f) => f.kind === 'voice');
+    const format = voices.find(inUse) ?? voices[0];
+    return format && (format.impairment ?? IMPAIRMENTS.G711);
+  }
+
+  #mosIn(): number {
+    const codec = this.impairmentIn();
+    if (codec === undefined || this.check.window.expected === 0) return 0;
+    return estimateMos({ ...heardStream(this.check, this.reports.roundTrip.ms), codec });
+  }
+
+  /** What our far end hears: what was lost on its leg comes on top of what was lost before. */
+  #mosOut(): number {
+    const codec = this.#impairment((f) => f.sendPayloadType >= 0);
+    const { expected, lost } = this.frames;
+    if (codec === undefined || expected === 0 || this.packetsOut === 0) return 0;
+    const { lostOut, jitterOut, roundTrip, concealment } = this.reports;
+    const arrived = (1 - lost / expected) * (1 - Math.min(1, Math.max(0, lostOut) / this.packetsOut));
+    const jitterMs = jitterOut < 0 ? this.tally.farJitterMs : (1000 * jitterOut) / this.rebuilder.clockRate;
+    return estimateMos({
+      lossPercent: 100 * (1 - arrived),
+      jitterMs,
+      roundTripMs: roundTrip.ms,
+      delayMs: Math.max(0, this.tunnelDelay),
+      codec: heardAs(codec, concealment),
+    });
   }
 
   #apply(now: Millis): void {

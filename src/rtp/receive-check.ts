@@ -1,6 +1,7 @@
-import { distance32 } from '../bytes/sequence.ts';
+import { distance16, distance32 } from '../bytes/sequence.ts';
 import type { Millis } from '../machine/machine.ts';
 import { TokenBucket } from '../machine/token-bucket.ts';
+import { LossRuns } from './loss-runs.ts';
 import { packetFields, parsePacket } from './packet.ts';
 import { Reception } from './reception.ts';
 import { ACCEPTED, REFUSED } from './refusal.ts';
@@ -62,6 +63,12 @@ export class ReceiveCheck {
   lastAcceptedAt: Millis;
   readonly window = new SequenceWindow();
   readonly reception = new Reception();
+  readonly runs = new LossRuns();
+  /** Packets that came after a later one, and second copies of one that had come. */
+  late = 0;
+  duplicates = 0;
+  /** When the first packet was accepted; -1: none yet. */
+  firstAcceptedAt: Millis = -1;
   readonly #lock: SourceLock;
   #rules: ReceiveRules;
   #slots: Slot[] = [];
@@ -169,7 +176,10 @@ export class ReceiveCheck {
     if (candidate || this.#ssrc < 0) return ACCEPTED;
     if (packet.ssrc !== this.#ssrc) return this.#relearn || this.#ssrcProven(now) ? ACCEPTED : REFUSED.ssrc;
     const order = this.window.classify(packet.sequence);
-    if (order === DUPLICATE) return REFUSED.sequence;
+    if (order === DUPLICATE) {
+      this.duplicates++;
+      return REFUSED.sequence;
+    }
     if (order === JUMP && packet.sequence !== this.#resyncAt) {
       // RFC 3550 A.1: two in a row are needed to believe a jump.
       this.#resyncAt = (packet.sequence + 1) & 0xffff;
@@ -206,7 +216,7 @@ export class ReceiveCheck {
     const adopted = packet.ssrc !== this.#ssrc;
     if (adopted) this.#adopt(slot.rules.clockRate, now);
     else if (this.window.classify(packet.sequence) === JUMP) this.window.restart(packet.sequence);
-    else this.window.commit(packet.sequence);
+    else this.#count(packet.sequence);
     this.#relearn = false;
     this.#candidate = -1;
     this.#candidateCount = 0;
@@ -217,12 +227,21 @@ export class ReceiveCheck {
       this.#lastTimestamp = packet.timestamp;
       this.#timestampAt = now;
     }
+    if (this.firstAcceptedAt < 0) this.firstAcceptedAt = now;
     this.lastAcceptedAt = now;
     this.reception.arrived(packet.timestamp, slot.rules.clockRate, slot.rules.event, now);
     this.format = slot.rules.format;
     this.isEvent = slot.rules.event;
     this.sequence = (packet.sequence + this.#sequenceShift) & 0xffff;
     this.timestamp = (packet.timestamp + this.#timestampShift) >>> 0;
+  }
+
+  #count(sequence: number): void {
+    const step = distance16(sequence, this.window.highest);
+    if (step < 0) this.late++;
+    for (let i = 1; i < step; i++) this.runs.lost();
+    this.runs.received();
+    this.window.commit(sequence);
   }
 
   /** A new synchronization source: the neutral scale goes on where the old one stood. */

@@ -14,6 +14,7 @@ import { latin1Bytes } from '../bytes/text.ts';
 import { Writer } from '../bytes/writer.ts';
 import type { WallMillis } from '../machine/machine.ts';
 import { MAX_DATAGRAM, RTP_VERSION } from './packet.ts';
+import { readXr, type VoipMetrics, writeVoipMetrics, XR, XR_WORDS } from './rtcp-xr.ts';
 
 const SR = 200;
 const RR = 201;
@@ -25,6 +26,8 @@ const PSFB_PLI = 1; // RFC 4585 6.3.1
 const PSFB_FIR = 4; // RFC 5104 4.3.1
 const SDES_CNAME = 1;
 const MAX_PACKETS = 32;
+/** One per source that is reported on; we send one. */
+const MAX_VOIP_METRICS = 4;
 
 export interface ReportBlock {
   readonly ssrc: number;
@@ -58,6 +61,8 @@ export interface RtcpReport {
   readonly bye?: boolean;
   /** Asks the far end for a whole picture: SSRC of its video (RFC 4585 6.3.1). */
   readonly pictureLossOf?: number;
+  /** RFC 3611 4.7, where the far end asked for it. */
+  readonly voipMetrics?: VoipMetrics;
 }
 
 export interface ReceivedRtcp {
@@ -66,6 +71,7 @@ export interface ReceivedRtcp {
   readonly bye: boolean;
   /** PLI or FIR. */
   readonly pictureLoss: boolean;
+  readonly voipMetrics: readonly VoipMetrics[];
 }
 
 const NTP_OFFSET = 2_208_988_800; // seconds from 1900 to 1970
@@ -94,6 +100,10 @@ export function buildRtcp(report: RtcpReport): Uint8Array {
   if (sender) for (const v of [sender.packets, sender.octets]) w.u32(v >>> 0);
   for (const block of blocks) writeBlock(w, block);
   writeCname(w, report.ssrc, report.cname);
+  if (report.voipMetrics !== undefined) {
+    header(w, 0, XR, XR_WORDS);
+    writeVoipMetrics(w, report.ssrc, report.voipMetrics);
+  }
   if (report.pictureLossOf !== undefined) {
     header(w, PSFB_PLI, PSFB, 2);
     w.u32(report.ssrc);
@@ -137,7 +147,7 @@ function writeCname(w: Writer, ssrc: number, cname: string): void {
 /** Reads a compound packet. Undefined where anything is out of shape (6.1 and A.2): it is dropped as a whole. */
 export function parseRtcp(bytes: Uint8Array, start: number, length: number): ReceivedRtcp | undefined {
   if (length < 8 || length % 4 !== 0 || length > MAX_DATAGRAM) return undefined;
-  const found: Found = { blocks: [], bye: false, pictureLoss: false };
+  const found: Found = { blocks: [], bye: false, pictureLoss: false, voipMetrics: [] };
   const r = new Reader(bytes, start, start + length);
   for (let n = 0; r.remaining > 0; n++) {
     const first = r.u8();
@@ -161,6 +171,7 @@ interface Found {
   blocks: ReportBlock[];
   bye: boolean;
   pictureLoss: boolean;
+  voipMetrics: VoipMetrics[];
 }
 
 function readPacket(r: Reader, type: number, count: number, found: Found): boolean {
@@ -180,6 +191,9 @@ function readPacket(r: Reader, type: number, count: number, found: Found): boole
   } else if (type === PSFB) {
     r.raw(8);
     if (count === PSFB_PLI || count === PSFB_FIR) found.pictureLoss = true;
+  } else if (type === XR) {
+    if (!readXr(r, found.voipMetrics)) return false;
+    found.voipMetrics.splice(MAX_VOIP_METRICS);
   }
   return !r.failed;
 }

@@ -86,6 +86,10 @@ function mediaAttribute(media: Media, name: string, value: string): SdpErrorReas
     case 'rtcp-mux':
       media.rtcpMux = true;
       return undefined;
+    case 'rtcp-xr':
+      // RFC 3611 5.1: `xr-format *(SP xr-format)`; of the formats this one is ours.
+      if (words(value).includes('voip-metrics')) media.voipMetrics = true;
+      return undefined;
     case 'crypto':
       take(media.crypto, cryptoAttribute(value), 32);
       return undefined;

@@ -62,6 +62,8 @@ export interface MediaDescription {
   readonly rtcp?: RtcpAttribute;
   /** RFC 5761. */
   readonly rtcpMux: boolean;
+  /** RFC 3611 5.1: VoIP metrics are wished for in the reports that the describing end receives. */
+  readonly voipMetrics?: boolean;
   /** Kept typed for SRTP (RFC 4568, RFC 8122, RFC 4145). */
   readonly crypto: readonly CryptoAttribute[];
   readonly fingerprints: readonly Fingerprint[];

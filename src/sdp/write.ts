@@ -51,6 +51,7 @@ function media(m: MediaDescription): string[] {
     ...(m.maxPacketTime === undefined ? [] : [`a=maxptime:${m.maxPacketTime}`]),
     ...rtcp(m),
     ...(m.rtcpMux ? ['a=rtcp-mux'] : []),
+    ...(m.voipMetrics === true ? ['a=rtcp-xr:voip-metrics'] : []),
     ...m.crypto.map(
       (c) =>
         `a=crypto:${c.tag} ${c.suite} ${c.keys}${c.sessionParameters === '' ? '' : ` ${c.sessionParameters}`}`,

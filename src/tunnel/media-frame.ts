@@ -38,6 +38,8 @@ const FLAG_REPLY = 1;
 export const CONTROL_PICTURE_LOSS = 1;
 /** Sender's NTP time (8 octets); the frame's timestamp says which media instant it names. */
 export const CONTROL_CLOCK = 2;
+/** What the sender's leg took and sent (quality-report.ts). */
+export const CONTROL_QUALITY = 3;
 
 export const MEDIA_HEADER = 16;
 export const MAX_PAYLOAD = 1500;

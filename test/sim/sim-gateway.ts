@@ -9,7 +9,7 @@ import type {
   StreamCounters,
   StreamLegConfig,
 } from '../../src/media/plane-contract.ts';
-import { REFUSALS } from '../../src/media/plane-contract.ts';
+import { noCounters } from '../../src/media/stream-counters.ts';
 import type { H323Host } from './h323-net.ts';
 import { SeededRandom, simCrypto } from './random.ts';
 
@@ -105,25 +105,4 @@ export class SimGateway {
     if (this.openStreams.size > 0) out[`${this.name}.openStreams`] = this.openStreams.size;
     return out;
   }
-}
-
-function noCounters(session: string, stream: number): StreamCounters {
-  return {
-    session,
-    stream,
-    call: '',
-    packetsIn: 0,
-    bytesIn: 0,
-    packetsOut: 0,
-    bytesOut: 0,
-    framesToTunnel: 0,
-    framesFromTunnel: 0,
-    framesLost: 0,
-    lostIn: 0,
-    jitterInMs: 0,
-    lostOut: -1,
-    roundTripMs: -1,
-    mosIn: 0,
-    refused: REFUSALS.map(() => 0),
-  };
 }
