@@ -284,6 +284,7 @@ describe('asking a running gateway', () => {
       ...{ name: 'gw1', role: 'relay', draining: false, calls: 0, registrations: 0 },
       tunnels: [{ site: 'gw2', state, lanes: 2, roundTripMs: 1.25, session: 's' }],
       peers: [{ name: 'pbx', state: 'up' }],
+      trunks: [{ peer: 'provider', registered: true, secondsLeft: 42, reason: 'registered' }],
       shards: [{ shard: 0, implementation: 'koffi' }],
       counters: { callsRefused: { 'no-route': 2 } },
       foreignNames: { 'X-Evil\u001b[2J': 1 },
@@ -292,6 +293,7 @@ describe('asking a running gateway', () => {
       const up = await sgw('status', '--socket', socket);
       assert.equal(up.code, 0);
       assert.match(up.out, /gw2 +up +2 +1\.3 ms/);
+      assert.match(up.out, /provider +registered, 42 s left +registered/);
       assert.match(up.out, /callsRefused +no-route +2/);
       assert.ok(!up.out.includes('\u001b'), 'names of strangers do not steer the terminal');
     });

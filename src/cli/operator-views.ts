@@ -68,10 +68,16 @@ export function statusText(status: StatusView): string {
     tunnel.state === 'up' ? `${tunnel.roundTripMs.toFixed(1)} ms` : '-',
   ]);
   const peers = status.peers.map((peer) => [peer.name, peer.state]);
+  const trunks = status.trunks.map((trunk) => [
+    trunk.peer,
+    trunk.registered ? `registered, ${trunk.secondsLeft} s left` : 'not registered',
+    trunk.reason,
+  ]);
   const shards = status.shards.map((shard) => [String(shard.shard), shard.implementation]);
   const sections = [
     table(['TUNNEL', 'STATE', 'MEDIA CONNECTIONS', 'ROUND TRIP'], tunnels),
     table(['PEER', 'STATE'], peers),
+    table(['TRUNK', 'REGISTRATION', 'LAST ANSWER'], trunks),
     table(['MEDIA WORKER', 'IMPLEMENTATION'], shards),
     counterText(status.counters, status.foreignNames),
   ];

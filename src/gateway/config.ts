@@ -152,6 +152,14 @@ export interface PeerConfig {
   /** TLS client certificate name taken as this peer. */
   readonly certificateName?: string;
   readonly credentials?: { readonly username: string; readonly password: string; readonly realm?: string };
+  /** We register there as a client (RFC 3261 10.2), so that it sends us its calls. Only with `host` and `credentials`. */
+  readonly register?: boolean;
+  /** User part of the address of record; default: the credentials' user name. */
+  readonly registerAs?: string;
+  /** Domain of the address of record; default: `host`. */
+  readonly registerDomain?: string;
+  /** What we ask for; default 600. */
+  readonly registerSeconds?: number;
   /** `digest`: INVITE and REGISTER of this source are challenged, accounts decide. */
   readonly authenticate: 'none' | 'digest';
   /** Algorithms of the challenges, in order of preference (RFC 8760 2.4); default both, SHA-256 first. */

@@ -81,6 +81,7 @@ export const COUNTER_NAMES = {
   mediaRefused: 'reason',
   registrations: 'outcome',
   transfers: 'outcome',
+  trunkRegistrations: 'outcome',
 } as const;
 export type CounterName = keyof typeof COUNTER_NAMES;
 
@@ -118,6 +119,13 @@ export interface StatusView {
     readonly session: string;
   }[];
   readonly peers: readonly { readonly name: string; readonly state: 'up' | 'down' | 'unprobed' }[];
+  /** Our registrations with trunks. `reason`: how the last REGISTER ended. */
+  readonly trunks: readonly {
+    readonly peer: string;
+    readonly registered: boolean;
+    readonly secondsLeft: number;
+    readonly reason: string;
+  }[];
   readonly shards: readonly { readonly shard: number; readonly implementation: string }[];
   readonly registrations: number;
   readonly counters: Readonly<Record<string, Readonly<Record<string, number>>>>;

@@ -113,3 +113,16 @@ test('a Request-URI means us by name, by an address of ours or the one we advert
   for (const host of ['10.0.0.20', '127.0.0.1', '2001:db8::1']) assert.ok(!policy.ownTarget(uri(host)), host);
   assert.ok(!policy.ownTarget(uri('192.0.2.1', ['maddr', '10.0.0.20'])));
 });
+
+test('an address of its own goes before the network around it, whatever the order of the peers', () => {
+  const wide = peer('office', { sources: ['203.0.113.0/24'] });
+  const narrow = peer('pbx', { host: '203.0.113.5' });
+  for (const peers of [
+    [wide, narrow],
+    [narrow, wide],
+  ]) {
+    const policy = new GatewayPolicy({ ...CONFIG, peers }, 0);
+    assert.equal(policy.identify(from('203.0.113.5'), 0), 'pbx');
+    assert.equal(policy.identify(from('203.0.113.6'), 0), 'office');
+  }
+});

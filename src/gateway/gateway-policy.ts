@@ -41,8 +41,9 @@ export interface Source {
 interface PeerPolicy {
   readonly peer: PeerConfig;
   readonly sources: CidrSet;
-  /** Longest prefix first would be exact; a peer for everybody is asked last, which is what matters. */
   readonly everybody: boolean;
+  /** Prefix length of its widest network, 0..128: narrow peers are asked first, so that one address is not lost in a network around it. */
+  readonly widest: number;
   readonly media: CidrSet;
   readonly mediaClosed: boolean;
 }
@@ -89,7 +90,7 @@ export class GatewayPolicy {
     this.#plan = plan;
     this.#peers = config.peers
       .map((peer) => peerPolicy(config, peer))
-      .sort((a, b) => Number(a.everybody) - Number(b.everybody));
+      .sort((a, b) => b.widest - a.widest);
     this.#own = new CidrSet(ownAddresses(config));
     this.#emergency = new EmergencyNumbers(config.emergency);
     this.#identity = new CallerIdentity(config.ownNumbers ?? []);
@@ -272,10 +273,18 @@ function peerPolicy(config: GatewayConfig, peer: PeerConfig): PeerPolicy {
     peer,
     sources: new CidrSet([...host, ...peer.sources]),
     everybody,
+    widest: Math.min(128, ...peer.sources.map(prefixLength)),
     media: new CidrSet([...near, ...peer.mediaNetworks, ...(relay ? config.mediaNetworks : [])]),
     // GW1: a closed list, always. GW2: closed where the administrator has named networks.
     mediaClosed: relay || peer.mediaNetworks.length > 0,
   };
+}
+
+/** On IPv6's scale. */
+function prefixLength(network: string): number {
+  const [ip = '', length] = network.split('/');
+  const v4 = !ip.includes(':');
+  return length === undefined ? 128 : Number(length) + (v4 && length !== '0' ? 96 : 0);
 }
 
 function ownAddresses(config: GatewayConfig): string[] {

@@ -31,12 +31,15 @@ export interface GatewayOptions {
 /** What may stand in `user-input`. */
 const META_DIGITS = '0123456789*#ABCD';
 /** Most inputs handled between two drains of everything: a guard against an endless exchange, which would be a bug. */
+/** Longest wait at the end for trunks to take back our registrations. */
+const LEAVE_MS = 3000;
 const SETTLE_ROUNDS = 10_000;
 
 export class Gateway implements Machine<GatewayInput, GatewayOutput> {
   readonly #gw: GatewayState;
   readonly #bootId: TunnelOptions['bootId'];
   #drainUntil: Millis | undefined;
+  #leaveUntil: Millis = 0;
 
   constructor(options: GatewayOptions) {
     const { config, providers } = options;
@@ -210,6 +213,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     const gw = this.#gw;
     gw.config = config;
     gw.policy.configure(config, gw.now);
+    for (const peer of gw.trunks.keys()) if (gw.peer(peer)?.register !== true) gw.trunks.delete(peer);
     for (const site of sitesOf(config)) if (!gw.links.has(site)) this.#addLink(site);
     for (const site of [...gw.links.keys()]) if (!sitesOf(config).includes(site)) this.#removeLink(site);
     this.#configureSip();
@@ -223,6 +227,10 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     if (!gw.draining) {
       gw.draining = true;
       gw.sip.handle({ kind: 'command', command: { kind: 'drain', retryAfterSeconds: 30 } }, gw.now);
+      // Now, not at the end: the trunk's next calls go elsewhere.
+      gw.sip.handle({ kind: 'command', command: { kind: 'unregister' } }, gw.now);
+      this.#leaveUntil = gw.now + LEAVE_MS;
+      gw.timers.set('leave', this.#leaveUntil);
       gw.h323.handle({ kind: 'command', command: { kind: 'drain' } }, gw.now);
       for (const link of gw.links.values()) link.input({ kind: 'drain' }, gw.now);
       gw.log('info', 'draining', { calls: gw.calls.size });
@@ -299,8 +307,10 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     gw.timers.set('media', gw.media.deadline());
     gw.timers.set('registrar', gw.registrar.deadline());
     for (const link of gw.links.values()) gw.timers.set(`link:${link.site}`, link.deadline());
-    if (this.#drainUntil !== undefined && gw.calls.size === 0 && !gw.stopped) {
+    const leaving = gw.sip.unregistering > 0 && gw.now < this.#leaveUntil;
+    if (this.#drainUntil !== undefined && gw.calls.size === 0 && !leaving && !gw.stopped) {
       gw.stopped = true;
+      gw.timers.set('leave', undefined);
       for (const link of gw.links.values()) link.input({ kind: 'stop' }, gw.now);
       this.#drainLinks();
       gw.timers.set('drain', undefined);
@@ -437,6 +447,15 @@ function sipPeer(peer: PeerConfig, relay: boolean) {
     ...(peer.listener === undefined ? {} : { listener: peer.listener }),
     ...(peer.credentials === undefined ? {} : { credentials: peer.credentials }),
     // A peer that stands for many sources has no address of its own to bind a dialog to.
+    ...(peer.register !== true
+      ? {}
+      : {
+          registration: {
+            user: peer.registerAs ?? peer.credentials?.username ?? '',
+            ...(peer.registerDomain === undefined ? {} : { domain: peer.registerDomain }),
+            expiresSeconds: peer.registerSeconds ?? 600,
+          },
+        }),
     mayRefer: peer.mayTransfer ?? relay,
     boundToSource: peer.sources.some((s) => s.endsWith('/0')),
   };

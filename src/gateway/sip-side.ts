@@ -2,6 +2,7 @@
 import { type Incoming, setupFromInvite } from '../interworking/sip-to-meta.ts';
 import type { SipEvent } from '../sip/contract.ts';
 import { beginFromLeg } from './calls.ts';
+import type { PeerConfig } from './config.ts';
 import { newLeg } from './legs.ts';
 import { statusOfRefusal } from './refusal.ts';
 import { authenticate, register } from './remote-users.ts';
@@ -28,6 +29,9 @@ export function sipEvent(gw: GatewayState, event: SipEvent): void {
       gw.peersDown.add(event.peer);
       gw.log('warn', 'peer is down', { peer: event.peer, reason: event.reason });
       return;
+    case 'registration':
+      registration(gw, event);
+      return;
     default: {
       const call = gw.calls.byLeg(event.session);
       if (event.kind === 'ended') gw.trace.forgetPending(event.session);
@@ -36,6 +40,22 @@ export function sipEvent(gw: GatewayState, event: SipEvent): void {
       gw.dirty.add(call);
     }
   }
+}
+
+/** How our registration with a trunk stands. */
+function registration(gw: GatewayState, event: Extract<SipEvent, { kind: 'registration' }>): void {
+  const { peer, registered, reason, status } = event;
+  const before = gw.trunks.get(peer);
+  const until = event.untilMs ?? before?.until ?? 0;
+  if (gw.peer(peer)?.register === true) gw.trunks.set(peer, { registered, until, reason });
+  else gw.trunks.delete(peer);
+  gw.count('trunkRegistrations', reason);
+  if (registered && reason === 'registered') {
+    if (before?.registered === true && before.reason === 'registered') return; // a refresh
+    gw.log('info', 'registered with trunk', { peer, seconds: Math.round((until - gw.now) / 1000) });
+  } else if (reason === 'unregistered') gw.log('info', 'registration with trunk taken back', { peer });
+  else
+    gw.log('warn', 'registration with trunk failed', { peer, reason, status, stillRegistered: registered });
 }
 
 /** A new INVITE: admitted, routed, and begun as a call; or refused with the right status, counted with its reason. */
@@ -78,6 +98,7 @@ function incoming(gw: GatewayState, event: Incoming): void {
     leg,
     event,
     event.account === undefined ? undefined : { number: event.account },
+    trunkUser(peer),
   );
   if (setup.kind === 'refused') {
     gw.media.release(call, gw.now);
@@ -95,4 +116,9 @@ function incoming(gw: GatewayState, event: Incoming): void {
   gw.media.release(call, gw.now);
   const { status, retryAfterSeconds } = statusOfRefusal(verdict.error);
   refuse(status, verdict.error.reason, retryAfterSeconds, verdict.error.cause);
+}
+
+/** What our contact at a trunk is called: a call to it names the number wanted in To. */
+export function trunkUser(peer: PeerConfig): string | undefined {
+  return peer.register === true ? (peer.registerAs ?? peer.credentials?.username) : undefined;
 }

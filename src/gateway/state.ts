@@ -28,6 +28,14 @@ export interface GatewayProviders {
   wall(): WallMillis;
 }
 
+/** Our registration with a peer. */
+export interface TrunkState {
+  readonly registered: boolean;
+  readonly until: Millis;
+  /** How the last REGISTER ended. */
+  readonly reason: string;
+}
+
 /** Leg ids of H.323 calls begin here; a gateway does not live to see as many SIP sessions. */
 const H323_LEGS = 2 ** 40;
 
@@ -50,6 +58,8 @@ export class GatewayState {
   readonly trace = new TraceBook();
   readonly peersDown = new Set<string>();
   readonly peersUp = new Set<string>();
+  /** How our registrations stand, by peer. */
+  readonly trunks = new Map<string, TrunkState>();
   readonly shards = new Map<number, string>();
   draining = false;
   stopped = false;

@@ -46,6 +46,13 @@ function statusView(gw: GatewayState): StatusView {
       name: peer.name,
       state: gw.peersDown.has(peer.name) ? 'down' : gw.peersUp.has(peer.name) ? 'up' : 'unprobed',
     })),
+    trunks: gw.config.peers
+      .filter((peer) => peer.register === true)
+      .map(({ name }) => {
+        const { registered = false, until = 0, reason = 'asking' } = gw.trunks.get(name) ?? {};
+        const secondsLeft = registered ? Math.max(0, Math.round((until - gw.now) / 1000)) : 0;
+        return { peer: name, registered, secondsLeft, reason };
+      }),
     shards: [...gw.shards].map(([shard, implementation]) => ({ shard, implementation })),
     registrations: gw.registrar.size + gw.terminals.size,
     counters: gw.counters.view(),

@@ -84,10 +84,16 @@ function isRestricted(request: SipRequest): boolean {
   );
 }
 
-/** The callee: the Request-URI's user, never To (RFC 3261 8.2.2.1). Empty number: nobody is named. */
-export function calleeOf(request: SipRequest): Party {
+/**
+ * The callee: the Request-URI's user, not To (RFC 3261 8.2.2.1). Empty number: nobody is named. But where that is only the
+ * contact we registered at a trunk (`trunkUser`), which says no more than "you", the number that To names, if it does.
+ */
+export function calleeOf(request: SipRequest, trunkUser?: string): Party {
   const displayName = displayNameOf(request.to.displayName);
-  const base: Party = { ...numberOf(request.uri.user), privacy: 'allowed', verified: false };
+  const named = numberOf(request.to.uri.user);
+  const asked =
+    request.uri.user === trunkUser && named.numberType !== 'uri' ? named : numberOf(request.uri.user);
+  const base: Party = { ...asked, privacy: 'allowed', verified: false };
   return displayName === undefined ? base : { ...base, displayName };
 }
 

@@ -15,9 +15,11 @@ export function setupFromInvite(
   leg: SipLeg,
   event: Incoming,
   account?: { readonly number: string },
+  /** What we are registered as at this peer. */
+  trunkUser?: string,
 ): LegSetup | { readonly kind: 'refused'; readonly status: number; readonly reason: string } {
   const trust = { trusted: leg.trusted, ...(account === undefined ? {} : { account: account.number }) };
-  const callee = calleeOf(event.request);
+  const callee = calleeOf(event.request, trunkUser);
   if (callee.number === '') return { kind: 'refused', status: 404, reason: 'no-callee' };
   let media: MediaExchange | undefined;
   if (event.body === undefined) {

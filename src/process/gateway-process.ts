@@ -198,6 +198,7 @@ export class GatewayProcess {
       this.metrics.setTunnel(tunnel.site, tunnel.state === 'up', tunnel.lanes);
     for (const peer of status.peers)
       if (peer.state !== 'unprobed') this.metrics.setPeer(peer.name, peer.state === 'up');
+    for (const trunk of status.trunks) this.metrics.setTrunk(trunk.peer, trunk.registered);
     this.metrics.setRegistered(status.registrations);
     this.metrics.setMedia(this.#totals.totals());
     if (this.#cdr !== undefined) this.metrics.setCdr(this.#cdr.statistics);

@@ -115,11 +115,11 @@ function viaOf(hop: Hop, branch: string): string {
 }
 
 /** Contact as the far end reaches this hop's listener. */
-export function contactFor(listener: SipListener): string {
+export function contactFor(listener: SipListener, user = ''): string {
   const { ip, port } = listener.advertise;
   const { transport } = listener;
   const parameters = new Map(transport === 'udp' ? [] : [['transport', transport]]);
-  return formatNameAddress({ uri: sipUri('', ip, port, parameters) });
+  return formatNameAddress({ uri: sipUri(user, ip, port, parameters) });
 }
 
 export interface ResponseParts {

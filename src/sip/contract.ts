@@ -83,6 +83,16 @@ export type SipOutput =
       readonly line: string;
     };
 
+/** Our registration with a peer (RFC 3261 10.2). */
+export interface SipRegistration {
+  /** User part of the address of record, and of our contact. */
+  readonly user: string;
+  /** Of the address of record and the Request-URI; default: the peer's host. */
+  readonly domain?: string;
+  /** What we ask for; a server may want more (423) or grant less. */
+  readonly expiresSeconds: number;
+}
+
 /** A configured peer as the endpoint needs it. */
 export interface SipPeer {
   readonly name: string;
@@ -94,6 +104,8 @@ export interface SipPeer {
   readonly listener?: string;
   /** Credentials to answer this peer's challenges with (only this peer's, only this realm where given). */
   readonly credentials?: { readonly username: string; readonly password: string; readonly realm?: string };
+  /** We register there; events `registration` tell how that stands. Needs a `host`. */
+  readonly registration?: SipRegistration;
   /** Interval of OPTIONS probes in ms; 0: none. Events `peer-up` / `peer-down`. */
   readonly probeEveryMs: number;
   /**
@@ -216,6 +228,8 @@ export type SipCommand =
       readonly outcome: 'accepted' | 'refused';
       readonly account?: string;
     }
+  /** Takes back our registrations (RFC 3261 10.2.2) for good. */
+  | { readonly kind: 'unregister' }
   /** No new sessions; 503 with Retry-After to INVITE. */
   | { readonly kind: 'drain'; readonly retryAfterSeconds: number };
 
@@ -320,6 +334,17 @@ export type SipEvent =
       readonly peer: string;
       readonly proof: SipDigestProof;
       readonly remote: Address;
+    }
+  /** Our registration with a peer: bound, refreshed, refused (`registered` then says whether the last binding still stands), over. */
+  | {
+      readonly kind: 'registration';
+      readonly peer: string;
+      readonly registered: boolean;
+      /** 'registered', 'expired', 'unregistered', 'timeout', 'transport', 'not bound', 'status NNN'. */
+      readonly reason: string;
+      readonly status: number;
+      /** When the binding expires, in the machine's time. */
+      readonly untilMs?: number;
     }
   | { readonly kind: 'peer-up'; readonly peer: string }
   | { readonly kind: 'peer-down'; readonly peer: string; readonly reason: string };

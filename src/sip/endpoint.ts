@@ -9,6 +9,7 @@ import type { SipCommand, SipInput, SipOutput } from './contract.ts';
 import { Core, type SipOptions, type Source } from './core.ts';
 import type { SipMessage, SipParseError, SipResponse } from './message.ts';
 import { Prober } from './probe.ts';
+import { Registrations } from './registration.ts';
 import { refusalDestination, refusalReply } from './reply.ts';
 import { Resolver } from './resolve.ts';
 import { accept, reject, sendProvisional } from './session/accept.ts';
@@ -41,6 +42,7 @@ export class SipEndpoint implements Machine<SipInput, SipOutput> {
   readonly #transport: Transport;
   readonly #uas: Uas;
   readonly #prober: Prober;
+  readonly #registrations: Registrations;
 
   /** Needs a `configure` command before anything can be sent or received. */
   constructor(options: SipOptions) {
@@ -62,6 +64,7 @@ export class SipEndpoint implements Machine<SipInput, SipOutput> {
     };
     this.#uas = new Uas(this.#stack);
     this.#prober = new Prober(this.#stack);
+    this.#registrations = new Registrations(this.#stack);
   }
 
   get sizes(): SipSizes {
@@ -72,6 +75,11 @@ export class SipEndpoint implements Machine<SipInput, SipOutput> {
       connections: this.#transport.connections,
       pendingAuth: this.#uas.authenticator.size + this.#uas.outside.size + this.#stack.resolver.size,
     };
+  }
+
+  /** Registrations of ours that are being taken back. */
+  get unregistering(): number {
+    return this.#registrations.leaving;
   }
 
   handle(input: SipInput, now: Millis): void {
@@ -144,6 +152,8 @@ export class SipEndpoint implements Machine<SipInput, SipOutput> {
       case 'drain':
         this.#core.drainSeconds = wholeSeconds(command.retryAfterSeconds);
         return;
+      case 'unregister':
+        return this.#registrations.unregister();
       case 'invite':
         return startInvite(this.#stack, command);
       case 'respond':
@@ -195,5 +205,6 @@ export class SipEndpoint implements Machine<SipInput, SipOutput> {
     for (const peer of command.peers) peers.set(peer.name, peer);
     for (const [ip, name] of resolvedPeers) if (!peers.has(name)) resolvedPeers.delete(ip);
     this.#prober.configure();
+    this.#registrations.configure();
   }
 }

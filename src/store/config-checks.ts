@@ -353,6 +353,14 @@ function checkPeer(config: GatewayConfig, index: number, findings: Findings): vo
       'no listener asks for client certificates; add "clientCa" to a TLS listener',
     );
   }
+  if (peer.register === true) checkRegister(peer, path, findings);
+  else if (
+    peer.registerAs !== undefined ||
+    peer.registerDomain !== undefined ||
+    peer.registerSeconds !== undefined
+  ) {
+    findings.warning(path, 'has a "register..." key but does not register; add "register: true"');
+  }
   if (peer.credentials !== undefined && peer.credentials.realm === undefined) {
     findings.warning([...path, 'credentials'], 'answers a challenge of any realm; add "realm"');
   }
@@ -366,6 +374,17 @@ function checkPeer(config: GatewayConfig, index: number, findings: Findings): vo
   }
   if (peer.protocol === 'sip')
     checkPeerListener(config, index, literal.ok ? literal.value : undefined, findings);
+}
+
+function checkRegister(peer: GatewayConfig['peers'][number], path: ConfigPath, findings: Findings): void {
+  const at = [...path, 'register'];
+  if (peer.protocol !== 'sip') {
+    findings.error(at, 'is for SIP; an H.323 peer registers with "h323.gatekeeper"');
+  }
+  if (peer.host === '') findings.error(at, 'needs a "host" to register with');
+  if (peer.credentials === undefined && peer.registerAs === undefined) {
+    findings.error(at, 'needs "credentials" (or "registerAs", where the trunk asks for none)');
+  }
 }
 
 /** A request to the peer must find a socket to leave from. */

@@ -186,6 +186,28 @@ const peer = z
       .exactOptional()
       .describe('TLS client certificate (DNS name) that is taken as this peer.'),
     credentials: credentials.exactOptional(),
+    register: z
+      .boolean()
+      .exactOptional()
+      .describe(
+        'SIP only: this gateway registers there with `credentials`, so that the trunk sends it its calls (RFC 3261 10.2). A call to the registered contact goes to the number in To.',
+      ),
+    registerAs: z
+      .string()
+      .regex(/^[A-Za-z0-9+*#._~-]{1,128}$/, { error: 'must be 1 to 128 letters, digits or "+*#._~-"' })
+      .exactOptional()
+      .describe('User part of the registered address; default: `credentials.username`.'),
+    registerDomain: z
+      .string()
+      .regex(/^[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?$/, { error: 'must be a host name' })
+      .exactOptional()
+      .describe('Domain of the registered address; default: `host`.'),
+    registerSeconds: z
+      .int()
+      .min(30)
+      .max(86_400)
+      .exactOptional()
+      .describe('Seconds asked for; the trunk may grant less. Default: 600.'),
     authenticate: z
       .enum(['none', 'digest'])
       .default('none')

@@ -18,6 +18,7 @@ const COUNTER_HELP: Readonly<Record<CounterName, readonly [name: string, help: s
   laneRefused: ['lane_refused_total', 'Media connections refused, by reason'],
   mediaRefused: ['media_refused_total', 'Streams and media events refused, by reason'],
   transfers: ['transfers_total', 'Transfers that calls of this side were asked to make, by outcome'],
+  trunkRegistrations: ['trunk_registrations_total', 'Our registrations with trunks, by outcome'],
   registrations: ['registrations_total', 'Registrations of remote users, by outcome'],
 };
 
@@ -65,6 +66,9 @@ export class GatewayMetrics {
     'status',
   ]);
   readonly #peerUp = this.#gauge('peer_up', '1 where the last probe was answered', ['peer']);
+  readonly #trunks = this.#gauge('trunk_registered', '1 where our registration with the trunk stands', [
+    'peer',
+  ]);
   readonly #registered = this.#gauge('registered_users', 'Remote users registered now', []);
   readonly #packets = this.#counter('media_packets_total', 'Media packets of the legs', ['direction']);
   readonly #frames = this.#counter('media_frames_total', 'Media frames of the tunnel', ['direction']);
@@ -129,6 +133,10 @@ export class GatewayMetrics {
 
   setPeer(peer: string, up: boolean): void {
     this.#peerUp.set({ peer }, up ? 1 : 0);
+  }
+
+  setTrunk(peer: string, registered: boolean): void {
+    this.#trunks.set({ peer }, registered ? 1 : 0);
   }
 
   setRegistered(users: number): void {
