@@ -56,6 +56,11 @@ export interface Call {
   reportEvery: number | undefined;
   /** Call forwarding was asked for by us: released with facilityCallDeflection. */
   forwarding: boolean;
+  /** H.450.1 answers that wait for a message, and how many were given in all. */
+  services: Uint8Array[];
+  servicesAnswered: number;
+  /** H.450.2: the far end's callTransferInitiate that waits for the user. */
+  transferInvoke: number | undefined;
 }
 
 export function mayAnswer(call: Call): boolean {

@@ -363,6 +363,8 @@ export type H323Command =
   | { readonly kind: 'request-mode'; readonly call: CallRef; readonly capability: H323Capability }
   /** Answers mode-asked. */
   | { readonly kind: 'answer-mode'; readonly call: CallRef; readonly accepted: boolean }
+  /** Answers transfer-asked, once it is known. The far end hears of it where it asked by H.450.2. */
+  | { readonly kind: 'answer-transfer'; readonly call: CallRef; readonly accepted: boolean }
   /** The endpoint chooses signal, alphanumeric or keypad by what the far end can. Not for RFC 4733. */
   | {
       readonly kind: 'user-input';
@@ -471,7 +473,7 @@ export type H323Event =
       readonly durationMs: number;
     }
   | { readonly kind: 'refresh-picture'; readonly call: CallRef }
-  /** Facility callForwarded after Connect: the far end wants this call to go there. */
+  /** The far end wants the party behind us to be called from there on: Facility callForwarded after Connect, or H.450.2. */
   | { readonly kind: 'transfer-asked'; readonly call: CallRef; readonly target: H323Party }
   /** Notify: remote hold and retrieval, told only. */
   | {

@@ -333,12 +333,12 @@ test('foreign things are counted and none of them leaves again', () => {
       setupBytes({ callIdentifier: { guid: GUID } }, 5, {
         nonStandardData,
         genericData: [{ id: { choice: 'standard', value: 1 } }],
-        h4501SupplementaryService: [Uint8Array.of(1, 2)],
+        h4501SupplementaryService: [Uint8Array.of(255, 2)],
       }),
     ),
   );
   net.run(50);
-  for (const reason of ['non-standard', 'generic-data', 'supplementary-service']) {
+  for (const reason of ['non-standard', 'generic-data', 'supplementary-undecodable']) {
     assert.equal(node.counted(reason), 1, reason);
   }
   const [incoming] = node.seen('incoming');

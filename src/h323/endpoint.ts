@@ -22,6 +22,7 @@ import { refreshPicture } from './h245/flow-control.ts';
 import { acceptChannel, closeChannel, openChannel, rejectChannel } from './h245/logical-channel.ts';
 import { answerMode, requestMode } from './h245/request-mode.ts';
 import { sendUserInput } from './h245/user-input.ts';
+import { transferAnswered } from './h450/services.ts';
 import { decodeRas, messageErrorText } from './messages.ts';
 import { RasClient } from './ras/client.ts';
 import { rasLine } from './ras/exchange.ts';
@@ -220,6 +221,8 @@ export class H323Endpoint implements Machine<H323Input, H323Output> {
         return requestMode(stack, call, command.capability);
       case 'answer-mode':
         return answerMode(stack, call, command.accepted);
+      case 'answer-transfer':
+        return transferAnswered(stack, call, command.accepted);
       case 'user-input':
         return sendUserInput(stack, call, command);
       case 'refresh-picture':

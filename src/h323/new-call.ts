@@ -56,6 +56,9 @@ export function newCall(
     reportAlarm: alarm(report),
     reportEvery: undefined,
     forwarding: false,
+    services: [],
+    servicesAnswered: 0,
+    transferInvoke: undefined,
   };
   return call;
 }

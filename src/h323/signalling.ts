@@ -17,6 +17,7 @@ import { endCall, refuseWithoutCall, releaseCompleteReceived } from './h225/rele
 import { setupReceived, tryNextAddress } from './h225/setup.ts';
 import { statusInquiryReceived, statusReceived, statusWithoutCall } from './h225/status.ts';
 import { controlAddressTold, tunnelAgreed, tunnelReceived, tunnelRefused } from './h245/connection.ts';
+import { servicesReceived } from './h450/services.ts';
 import { sameBytes } from './identity.ts';
 import type { Signalling } from './messages.ts';
 import { decodeSignalling, messageErrorText } from './messages.ts';
@@ -154,7 +155,6 @@ export class SignallingUser implements ConnectionUser {
     if (pdu.nonStandardData !== undefined || pdu.nonStandardControl !== undefined) {
       core.count('non-standard', connection.remote);
     }
-    if (pdu.h4501SupplementaryService !== undefined) core.count('supplementary-service', connection.remote);
     if (pdu.genericData !== undefined) core.count('generic-data', connection.remote);
     if (pdu.tunnelledSignallingMessage !== undefined || pdu.stimulusControl !== undefined) {
       core.count('tunnelled-signalling', connection.remote);
@@ -223,6 +223,9 @@ function receive(stack: Stack, call: Call, signalling: Signalling, body: Body | 
   if (fields?.fastConnectRefused === null && call.outgoing) refuseFastStart(stack, call);
   if (fields?.h245Address !== undefined) controlAddressTold(stack, call, fields.h245Address);
   dispatch(stack, call, signalling, body);
+  if (call.state !== 'ended' && pdu?.h4501SupplementaryService !== undefined) {
+    servicesReceived(stack, call, pdu.h4501SupplementaryService);
+  }
   if (call.state !== 'ended' && pdu?.h245Control !== undefined) tunnelReceived(stack, call, pdu.h245Control);
 }
 

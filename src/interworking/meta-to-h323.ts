@@ -53,10 +53,14 @@ export function commandToH323(leg: H323Leg, command: LegCommand): void {
       else leg.send({ kind: 'user-input', call, digit: command.digit, durationMs: command.durationMs });
       break;
     case 'transfer':
-      leg.emit({ kind: 'transfer-progress', outcome: 'failure', cause: 79 }); // H.450.2 is not spoken
+      leg.emit({ kind: 'transfer-progress', outcome: 'failure', cause: 79 }); // we invoke no operation of H.450.2
       break;
-    case 'transfer-result':
-      break; // H.225 Facility has no answer
+    case 'transfer-result': {
+      const { outcome } = command;
+      if (outcome === 'success' || outcome === 'failure')
+        leg.send({ kind: 'answer-transfer', call, accepted: outcome === 'success' });
+      break;
+    }
     case 'release':
       leg.send({ kind: 'release', call, cause: command.cause });
       leg.over();

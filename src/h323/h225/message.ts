@@ -51,6 +51,8 @@ export function sendSignalling(
   const tunnelled = call.tunnelling === 'on' && type !== 'setup' ? control.outbox : [];
   if (tunnelled.length > 0) control.outbox = [];
   stack.dirty.delete(call);
+  const services = type === 'setup' ? [] : call.services;
+  if (services.length > 0) call.services = [];
   const bytes = encodeSignalling(
     {
       ...elements,
@@ -64,6 +66,7 @@ export function sendSignalling(
         // H.323 8.2.1: in every message, TRUE as long as tunnelling is offered or in use.
         h245Tunnelling: call.tunnelling !== 'off',
         ...(tunnelled.length === 0 ? {} : { h245Control: tunnelled }),
+        ...(services.length === 0 ? {} : { h4501SupplementaryService: services }),
       },
     },
   );

@@ -5,6 +5,7 @@ import type { Call } from '../call.ts';
 import type { Connection } from '../connections.ts';
 import type { H323Command, H323Event, H323Party, H323Peer } from '../contract.ts';
 import { controlAddressTold, listenForControl } from '../h245/connection.ts';
+import { servicesReceived } from '../h450/services.ts';
 import { ENDPOINT_TYPE } from '../identity.ts';
 import { ANSWER_LIMIT, PREPARING_LIMIT, PROCEEDING_AFTER, SETUP_LIMIT } from '../limits.ts';
 import type { Signalling } from '../messages.ts';
@@ -205,6 +206,9 @@ export function setupReceived(
   };
   call.alarm.set(core.now + PREPARING_LIMIT);
   if (setup.h245Address !== undefined) controlAddressTold(stack, call, setup.h245Address);
+  const services = signalling.uuie?.h323UuPdu.h4501SupplementaryService;
+  if (services !== undefined) servicesReceived(stack, call, services);
+  if (call.state === 'ended') return;
   if (source.peer.gatekeeper === undefined) return present(stack, call, event);
   stack.ras.admitIncoming(call, event, () => present(stack, call, event));
 }
