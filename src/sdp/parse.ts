@@ -11,12 +11,12 @@ import {
   type SdpErrorReason,
   type SessionDescription,
 } from './description.ts';
-import { familyOf, isHost, parseConnection, TOKEN, words } from './syntax.ts';
+import { familyOf, isHost, parseConnection, TOKEN, unbracketed, words } from './syntax.ts';
 
 /**
  * Parses a session description (RFC 8866 5). Accepted beyond the letter, because devices send it: LF alone as line end, empty
  * lines at the end, no s= or t=, session lines in another order, blanks in the o= user name, repeated blanks between tokens,
- * malformed attributes (dropped like unknown ones). Refused: control characters, lines without `x=`, unknown types (RFC 8866 5: "MUST"),
+ * malformed attributes (dropped like unknown ones), IPv6 addresses in brackets, the same c= twice. Refused: control characters, lines without `x=`, unknown types (RFC 8866 5: "MUST"),
  * single lines twice, session lines after the first m=, numbers out of range, and everything past SDP_LIMITS. Never throws.
  */
 export function parseSdp(bytes: Uint8Array): Result<SessionDescription, SdpError> {
@@ -122,9 +122,14 @@ class Parser {
   }
 
   #connection(value: string, target: { connection?: Connection }): SdpErrorReason | undefined {
-    if (target.connection !== undefined) return 'duplicate';
     const connection = parseConnection(value);
     if (connection === undefined) return 'connection';
+    const before = target.connection;
+    if (before !== undefined) {
+      // Said twice is harmless; two different ones would be read differently by different readers.
+      const same = before.ipVersion === connection.ipVersion && before.address === connection.address;
+      return same ? undefined : 'duplicate';
+    }
     target.connection = connection;
     return undefined;
   }
@@ -162,7 +167,7 @@ class Parser {
 function parseOrigin(value: string): Origin | undefined {
   const parts = words(value);
   if (parts.length < 6) return undefined;
-  const [sessionId, version, net, family, address] = parts.slice(-5) as [
+  const [sessionId, version, net, family, written] = parts.slice(-5) as [
     string,
     string,
     string,
@@ -170,6 +175,7 @@ function parseOrigin(value: string): Origin | undefined {
     string,
   ];
   const ipVersion = familyOf(net, family);
+  const address = unbracketed(written);
   if (ipVersion === undefined || !isHost(address)) return undefined;
   if (!/^\d{1,40}$/.test(sessionId) || !/^\d{1,40}$/.test(version)) return undefined;
   return { username: parts.slice(0, -5).join(' '), sessionId, version, ipVersion, address };

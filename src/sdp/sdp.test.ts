@@ -123,6 +123,13 @@ test('accepted because real devices send it', () => {
     'no media': sdp(...HEAD),
     'malformed attributes': sdp(...HEAD, m, 'a=rtpmap:', 'a=rtpmap:200 X/1', 'a=fmtp:0', 'a=ptime:x', 'a='),
     'port 0': sdp(...HEAD, 'm=audio 0 RTP/AVP 0'),
+    'IPv6 in brackets (SIPp)': sdp(
+      'v=0',
+      'o=user1 53655765 2353687637 IN IP6 [2001:db8::1]',
+      'c=IN IP6 [2001:db8::1]',
+      m,
+    ),
+    'the same c= twice': sdp(...HEAD, 'c=IN IP4 192.0.2.1', m, 'c=IN IP4 192.0.2.1', 'c=IN IP4 192.0.2.1'),
     'old c= and k= and i= in media': sdp(...HEAD, m, 'i=x', 'k=clear:y'),
   };
   for (const [what, bytes] of Object.entries(accepted)) assert.equal(reasonOf(bytes), 'accepted', what);
@@ -156,6 +163,10 @@ test('refused because it is dangerous or no description', () => {
     ['connection', 'c= of another network', sdp(...HEAD.slice(0, 3), 'c=ATM IP4 1')],
     ['connection', 'c= with smuggled text', sdp(...HEAD.slice(0, 3), 'c=IN IP4 192.0.2.1;x')],
     ['duplicate', 'two c=', sdp(...HEAD, 'c=IN IP4 192.0.2.2')],
+    ['duplicate', 'two c= in media', sdp(...HEAD, m, 'c=IN IP4 192.0.2.1', 'c=IN IP6 ::1')],
+    ['connection', 'brackets around a name', sdp(...HEAD.slice(0, 3), 'c=IN IP4 [host.example]')],
+    ['connection', 'half a bracket', sdp(...HEAD.slice(0, 3), 'c=IN IP6 [2001:db8::1')],
+    ['origin', 'brackets around text', sdp('v=0', 'o=- 1 1 IN IP6 [x]y]')],
     ['duplicate', 'two o=', sdp(...HEAD, 'o=- 1 1 IN IP4 192.0.2.1')],
     ['duplicate', 'two v=', sdp(...HEAD, 'v=0')],
     ['order', 'o= after m=', sdp(...HEAD, m, 'o=- 1 1 IN IP4 192.0.2.1')],
@@ -164,6 +175,14 @@ test('refused because it is dangerous or no description', () => {
     ['syntax', 'blank line inside', sdp(...HEAD, '', m)],
   ];
   for (const [reason, what, bytes] of refused) assert.equal(reasonOf(bytes), reason, what);
+});
+
+test('an address in brackets is read as the address itself', () => {
+  const description = parsed(
+    sdp('v=0', 'o=- 1 1 IN IP6 [2001:db8::1]', 'c=IN IP6 [2001:db8::2]', 'm=audio 4000 RTP/AVP 0'),
+  );
+  assert.deepEqual(description.connection, { ipVersion: 6, address: '2001:db8::2' });
+  assert.equal(description.origin.address, '2001:db8::1');
 });
 
 test('limits are met exactly: 16 m=, 400 a=, 32768 octets', () => {

@@ -12,9 +12,14 @@ export function parseConnection(value: string): Connection | undefined {
   const [net, family, address, ...rest] = words(value);
   if (net === undefined || family === undefined || address === undefined || rest.length > 0) return undefined;
   const ipVersion = familyOf(net, family);
-  const match = /^([^/]+)(?:\/\d{1,5}){0,2}$/.exec(address);
+  const match = /^([^/]+)(?:\/\d{1,5}){0,2}$/.exec(unbracketed(address));
   if (ipVersion === undefined || match === null || !isHost(match[1]!)) return undefined;
   return { ipVersion, address: match[1]! };
+}
+
+/** `[2001:db8::1]` as in a URI: SIPp and some telephones write it so; it can mean nothing else. */
+export function unbracketed(address: string): string {
+  return /^\[([0-9A-Fa-f:.]+)\]$/.exec(address)?.[1] ?? address;
 }
 
 export function familyOf(net: string, family: string): 4 | 6 | undefined {
