@@ -2,6 +2,7 @@
 import type { Millis, WallMillis } from '../machine/machine.ts';
 import type { CallId, Cause, MediaKind, Party, Priority, ReleaseOrigin, Side } from '../meta/message.ts';
 import type { CallFacts } from './half-call-contract.ts';
+import type { StreamQuality } from './quality.ts';
 
 /** What one stream of the call did at this gateway's leg. */
 export interface StreamRecord {
@@ -20,6 +21,8 @@ export interface StreamRecord {
   readonly roundTripMs: number;
   /** 1..4.5; 0: unknown. */
   readonly mosIn: number;
+  /** Both directions, by the parts of their way. */
+  readonly quality: StreamQuality;
   /** Refused packets and frames by reason; only reasons that occurred. */
   readonly refused: Readonly<Record<string, number>>;
 }

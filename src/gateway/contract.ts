@@ -1,5 +1,6 @@
 /** A whole gateway as one machine: what goes in, what comes out. process/ carries; test/sim plays the world. */
 
+import type { StreamQuality } from '../call/quality.ts';
 import type { CallRecord } from '../call/record.ts';
 import type { H323Input, H323Output } from '../h323/contract.ts';
 import type { Millis, Timeout } from '../machine/machine.ts';
@@ -103,7 +104,7 @@ export interface CallView {
   readonly startedAt: string;
   readonly connectedSeconds: number;
   readonly codecs: readonly string[];
-  readonly streams: readonly StreamCounters[];
+  readonly streams: readonly (StreamCounters & { readonly quality: StreamQuality })[];
 }
 
 export interface StatusView {

@@ -1,6 +1,8 @@
+import type { StreamQuality } from '../call/quality.ts';
 import { buildRecord, type CallRecord, type StreamRecord } from '../call/record.ts';
 import { REFUSALS, type StreamCounters } from '../media/plane-contract.ts';
 import type { GatewayCall } from './gateway-call.ts';
+import { streamQuality } from './quality.ts';
 import type { GatewayState } from './state.ts';
 
 /** The record of a call that is over, from its half-call and the plane's last counters. */
@@ -16,13 +18,11 @@ export function recordOf(gw: GatewayState, call: GatewayCall): CallRecord {
     route,
     facts: { ...half.facts, caller: call.caller, callee: call.callee },
     clock: { now: gw.now, wall: gw.providers.wall() },
-    streams: gw.media
-      .counters(half.call)
-      .map((c) => streamRecord(call, c, gw.media.codec(half.call, c.stream))),
+    streams: gw.media.counters(half.call).map((c) => streamRecord(gw, call, c)),
   });
 }
 
-function streamRecord(call: GatewayCall, c: StreamCounters, codec: string): StreamRecord {
+function streamRecord(gw: GatewayState, call: GatewayCall, c: StreamCounters): StreamRecord {
   const refused: Record<string, number> = {};
   c.refused.forEach((count, slot) => {
     const reason = REFUSALS[slot];
@@ -32,7 +32,7 @@ function streamRecord(call: GatewayCall, c: StreamCounters, codec: string): Stre
   return {
     index: c.stream - call.streamBase,
     kind: 'audio',
-    codec,
+    codec: gw.media.codec(call.half.call, c.stream),
     packetsIn,
     bytesIn,
     packetsOut,
@@ -42,6 +42,12 @@ function streamRecord(call: GatewayCall, c: StreamCounters, codec: string): Stre
     lostOut,
     roundTripMs,
     mosIn,
+    quality: qualityOf(gw, call, c),
     refused,
   };
+}
+
+/** How a stream of a call fares, by the parts of its way. */
+export function qualityOf(gw: GatewayState, call: GatewayCall, c: StreamCounters): StreamQuality {
+  return streamQuality(c, gw.config.role, gw.links.get(call.site)?.roundTripMs ?? -1);
 }

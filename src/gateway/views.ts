@@ -3,6 +3,7 @@
 import { numberOf, userOf } from '../interworking/sip-parties.ts';
 import type { CallView, OperatorCommand, StatusView, TraceView } from './contract.ts';
 import type { GatewayCall } from './gateway-call.ts';
+import { qualityOf } from './records.ts';
 import type { GatewayState } from './state.ts';
 
 export function operatorReply(
@@ -75,7 +76,7 @@ function callView(gw: GatewayState, call: GatewayCall): CallView {
     startedAt: isoTime(gw.providers.wall() - (gw.now - (setupAt ?? gw.now))),
     connectedSeconds: connectAt === undefined ? 0 : Math.floor((gw.now - connectAt) / 1000),
     codecs: [...new Set(streams.flatMap((s) => s.formats.map((f) => f.format.name)))],
-    streams: gw.media.counters(half.call),
+    streams: gw.media.counters(half.call).map((c) => ({ ...c, quality: qualityOf(gw, call, c) })),
   };
 }
 

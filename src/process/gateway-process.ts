@@ -267,6 +267,7 @@ export class GatewayProcess {
       case 'cdr':
         this.#cdr?.append(out.record);
         this.metrics.callRouted(out.record.route);
+        for (const stream of out.record.streams) this.metrics.streamEnded(stream.quality);
         if (out.record.connectAt !== undefined) {
           this.metrics.callConnected((out.record.connectAt - out.record.setupAt) / 1000);
           this.metrics.callEnded(out.record.durationMs / 1000);

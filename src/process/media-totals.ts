@@ -36,6 +36,12 @@ function zero(): Totals {
     framesToTunnel: 0,
     framesFromTunnel: 0,
     framesLost: 0,
+    lostIn: 0,
+    lateIn: 0,
+    duplicatesIn: 0,
+    lostOut: 0,
+    tunnelLost: 0,
+    framesDuplicate: 0,
     refused: REFUSALS.map(() => 0),
   };
 }
@@ -46,6 +52,12 @@ function add(sum: Totals, stream: StreamCounters): void {
   sum.framesToTunnel += stream.framesToTunnel;
   sum.framesFromTunnel += stream.framesFromTunnel;
   sum.framesLost += stream.framesLost;
+  sum.lostIn += stream.lostIn;
+  sum.lateIn += stream.lateIn;
+  sum.duplicatesIn += stream.duplicatesIn;
+  sum.lostOut += Math.max(0, stream.lostOut);
+  sum.tunnelLost += Math.max(0, stream.tunnelLost);
+  sum.framesDuplicate += stream.framesDuplicate;
   stream.refused.forEach((count, slot) => {
     sum.refused[slot] = (sum.refused[slot] ?? 0) + count;
   });

@@ -1,6 +1,21 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { GatewayMetrics } from './metrics.ts';
+import { GatewayMetrics, type MediaTotals } from './metrics.ts';
+
+const TOTALS: MediaTotals = {
+  packetsIn: 0,
+  packetsOut: 0,
+  framesToTunnel: 0,
+  framesFromTunnel: 0,
+  framesLost: 0,
+  lostIn: 0,
+  lateIn: 0,
+  duplicatesIn: 0,
+  lostOut: 0,
+  tunnelLost: 0,
+  framesDuplicate: 0,
+  refused: [],
+};
 
 describe('metrics', () => {
   const make = (): GatewayMetrics =>
@@ -41,13 +56,66 @@ describe('metrics', () => {
 
   test('add what running media totals grew by, and go on after a worker began at zero', async () => {
     const metrics = make();
-    const totals = { packetsIn: 100, packetsOut: 0, framesToTunnel: 0, framesFromTunnel: 0, framesLost: 0 };
+    const totals = { ...TOTALS, packetsIn: 100 };
     metrics.setMedia({ ...totals, refused: [0, 5] });
     metrics.setMedia({ ...totals, packetsIn: 150, refused: [0, 5] });
     metrics.setMedia({ ...totals, packetsIn: 10, refused: [0, 6] });
     const { body } = await metrics.render();
     assert.ok(body.includes(`voip_sgw_media_packets_total{direction="in",${ID}} 160`));
     assert.ok(body.includes(`voip_sgw_media_refused_packets_total{reason="source",${ID}} 6`));
+  });
+
+  test('tell loss, late packets and copies by the part of the way and the direction', async () => {
+    const metrics = new GatewayMetrics({ name: 'gw1', role: 'relay' }, ['version', 'frame-stale']);
+    const first = {
+      ...TOTALS,
+      lostIn: 3,
+      lateIn: 2,
+      duplicatesIn: 1,
+      lostOut: 4,
+      tunnelLost: 9,
+      framesDuplicate: 7,
+    };
+    metrics.setMedia({ ...first, refused: [0, 5] });
+    // A report that takes loss back (late packets came after all) takes nothing from a counter.
+    metrics.setMedia({ ...first, lostIn: 2, framesLost: 8, refused: [0, 5] });
+    metrics.setMedia({ ...first, lostIn: 4, framesLost: 7, refused: [0, 5] });
+    metrics.setMedia({ ...first, lostIn: 4, framesLost: 9, refused: [0, 5] });
+    const { body } = await metrics.render();
+    const has = (line: string): void => assert.ok(body.includes(line), `${line}\n${body}`);
+    has(`voip_sgw_media_lost_total{part="intranet",direction="in",${ID}} 4`);
+    has(`voip_sgw_media_frames_lost_total{${ID}} 9`);
+    has(`voip_sgw_media_lost_total{part="intranet",direction="out",${ID}} 4`);
+    has(`voip_sgw_media_lost_total{part="tunnel",direction="out",${ID}} 9`);
+    has(`voip_sgw_media_late_total{part="tunnel",direction="out",${ID}} 5`);
+    has(`voip_sgw_media_duplicates_total{part="intranet",direction="in",${ID}} 1`);
+    has(`voip_sgw_media_duplicates_total{part="tunnel",direction="out",${ID}} 7`);
+  });
+
+  test('show scores, jitter and delay of ended streams; what is unknown is not observed', async () => {
+    const metrics = make();
+    const unknown = { lost: -1, late: -1, duplicates: -1, jitterMs: -1, delayMs: -1 };
+    metrics.streamEnded({
+      received: { ...unknown, part: 'intranet', jitterMs: 3, mos: 4.3 },
+      sent: {
+        mos: 3.5,
+        mosReported: 0,
+        worst: 'tunnel',
+        parts: [
+          { ...unknown, part: 'internet' },
+          { ...unknown, part: 'tunnel', delayMs: 15 },
+          { ...unknown, part: 'intranet', jitterMs: 9 },
+        ],
+      },
+    });
+    const { body } = await metrics.render();
+    const has = (line: string): void => assert.ok(body.includes(line), `${line}\n${body}`);
+    has(`voip_sgw_stream_mos_count{${ID},direction="in"} 1`);
+    has(`voip_sgw_stream_mos_bucket{le="3.6",${ID},direction="out"} 1`);
+    has(`voip_sgw_stream_jitter_seconds_count{${ID},part="intranet",direction="out"} 1`);
+    has(`voip_sgw_stream_delay_seconds_sum{${ID},part="tunnel"} 0.015`);
+    has(`voip_sgw_streams_worst_part_total{part="tunnel",${ID}} 1`);
+    assert.doesNotMatch(body, /part="internet"/);
   });
 
   test('show calls by state as they are now', async () => {

@@ -3,6 +3,7 @@
  * sees more than 200 different ones counts the rest under `other`, so that a mistake elsewhere cannot fill the memory.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { StreamQuality } from '../call/quality.ts';
 import { COUNTER_NAMES, type CounterName } from '../gateway/contract.ts';
 
 const MAX_LABELS = 200;
@@ -29,6 +30,14 @@ export interface MediaTotals {
   readonly framesToTunnel: number;
   readonly framesFromTunnel: number;
   readonly framesLost: number;
+  /** At this gateway's leg: from its peers, and what they report of what they get. */
+  readonly lostIn: number;
+  readonly lateIn: number;
+  readonly duplicatesIn: number;
+  readonly lostOut: number;
+  /** In the tunnel, towards this gateway: what was sent and never came, and second copies. */
+  readonly tunnelLost: number;
+  readonly framesDuplicate: number;
   /** Slots as in `refusals` of the constructor. */
   readonly refused: readonly number[];
 }
@@ -73,6 +82,42 @@ export class GatewayMetrics {
   readonly #packets = this.#counter('media_packets_total', 'Media packets of the legs', ['direction']);
   readonly #frames = this.#counter('media_frames_total', 'Media frames of the tunnel', ['direction']);
   readonly #framesLost = this.#counter('media_frames_lost_total', 'Media frames the tunnel lost', []);
+  readonly #lost = this.#counter('media_lost_total', 'Media packets lost, by part of the way', [
+    'part',
+    'direction',
+  ]);
+  readonly #late = this.#counter('media_late_total', 'Media packets late, by part of the way', [
+    'part',
+    'direction',
+  ]);
+  readonly #copies = this.#counter(
+    'media_duplicates_total',
+    'Second copies of media packets, by part of the way',
+    ['part', 'direction'],
+  );
+  readonly #mos = this.#histogram(
+    'stream_mos',
+    'E-model score of ended streams: in, as received at the leg; out, as heard by the peer',
+    ['direction'],
+    [1.5, 2, 2.5, 3, 3.4, 3.6, 3.8, 4, 4.2, 4.4],
+  );
+  readonly #jitter = this.#histogram(
+    'stream_jitter_seconds',
+    'Jitter of ended streams, by part of the way',
+    ['part', 'direction'],
+    [0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.2],
+  );
+  readonly #delay = this.#histogram(
+    'stream_delay_seconds',
+    'One-way delay of ended streams, by part of the way',
+    ['part'],
+    [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4],
+  );
+  readonly #worst = this.#counter(
+    'streams_worst_part_total',
+    'Ended streams, by the part of their way that cost most quality',
+    ['part'],
+  );
   readonly #mediaRefused = this.#counter(
     'media_refused_packets_total',
     'Media packets and frames refused by the plane',
@@ -81,11 +126,15 @@ export class GatewayMetrics {
   readonly #cdr = this.#gauge('cdr_records', 'Call records by fate', ['fate']);
   readonly #routeLabel = new BoundedLabel();
   readonly #refusals: readonly string[];
+  /** The part of the way that is this gateway's leg. */
+  readonly #leg: 'internet' | 'intranet';
   #last: MediaTotals | undefined;
+  readonly #most = new Map<string, number>();
 
   /** `refusals`: the plane's reasons (REFUSALS of media/plane-contract.ts), in slot order. */
   constructor(identity: { readonly name: string; readonly role: string }, refusals: readonly string[]) {
     this.#refusals = refusals;
+    this.#leg = identity.role === 'relay' ? 'intranet' : 'internet';
     this.registry.setDefaultLabels({ gateway: identity.name, role: identity.role });
     for (const name of Object.keys(COUNTER_NAMES) as CounterName[]) {
       const [metric, help] = COUNTER_HELP[name];
@@ -152,7 +201,8 @@ export class GatewayMetrics {
     this.#packets.inc({ direction: 'out' }, added(totals.packetsOut, last?.packetsOut));
     this.#frames.inc({ direction: 'to-tunnel' }, added(totals.framesToTunnel, last?.framesToTunnel));
     this.#frames.inc({ direction: 'from-tunnel' }, added(totals.framesFromTunnel, last?.framesFromTunnel));
-    this.#framesLost.inc(added(totals.framesLost, last?.framesLost));
+    this.#framesLost.inc(this.#grown('framesLost', totals.framesLost));
+    this.#addParts(totals);
     this.#refusals.forEach((reason, slot) => {
       const more = added(totals.refused[slot] ?? 0, last?.refused[slot]);
       if (more > 0) this.#mediaRefused.inc({ reason }, more);
@@ -160,10 +210,44 @@ export class GatewayMetrics {
     this.#last = totals;
   }
 
+  /** A stream of a call has ended. */
+  streamEnded(quality: StreamQuality): void {
+    const { received, sent } = quality;
+    if (received.mos > 0) this.#mos.observe({ direction: 'in' }, received.mos);
+    if (sent.mos > 0) this.#mos.observe({ direction: 'out' }, sent.mos);
+    if (received.mos > 0)
+      this.#jitter.observe({ part: received.part, direction: 'in' }, received.jitterMs / 1000);
+    for (const { part, jitterMs, delayMs } of sent.parts) {
+      if (jitterMs >= 0) this.#jitter.observe({ part, direction: 'out' }, jitterMs / 1000);
+      if (delayMs >= 0) this.#delay.observe({ part }, delayMs / 1000);
+    }
+    this.#worst.inc({ part: sent.worst });
+  }
+
   setCdr(statistics: { written: number; failures: number; dropped: number; waiting: number }): void {
     for (const fate of ['written', 'failures', 'dropped', 'waiting'] as const) {
       this.#cdr.set({ fate }, statistics[fate]);
     }
+  }
+
+  #addParts(totals: MediaTotals): void {
+    const part = this.#leg;
+    const { lostIn, lateIn, duplicatesIn, lostOut, tunnelLost, framesDuplicate, refused } = totals;
+    const stale = refused[this.#refusals.indexOf('frame-stale')] ?? 0;
+    this.#lost.inc({ part, direction: 'in' }, this.#grown('lostIn', lostIn));
+    this.#late.inc({ part, direction: 'in' }, this.#grown('lateIn', lateIn));
+    this.#copies.inc({ part, direction: 'in' }, this.#grown('duplicatesIn', duplicatesIn));
+    this.#lost.inc({ part, direction: 'out' }, this.#grown('lostOut', lostOut));
+    this.#lost.inc({ part: 'tunnel', direction: 'out' }, this.#grown('tunnelLost', tunnelLost));
+    this.#late.inc({ part: 'tunnel', direction: 'out' }, this.#grown('stale', stale));
+    this.#copies.inc({ part: 'tunnel', direction: 'out' }, this.#grown('framesDuplicate', framesDuplicate));
+  }
+
+  /** What a total of losses has grown by. It may shrink: what came late after all was not lost; a counter takes nothing back. */
+  #grown(name: string, total: number): number {
+    const most = this.#most.get(name) ?? 0;
+    this.#most.set(name, Math.max(most, total));
+    return Math.max(0, total - most);
   }
 
   /** The exposition text and its content type, for the HTTP answer. */
