@@ -95,6 +95,22 @@ test('forked answers: every branch may answer the first offer once, until connec
   ]);
 });
 
+test('forked answers: the answer of the branch that connects is told again where another came after it', () => {
+  const o = new Bench('originator');
+  o.leg(LEG_SETUP);
+  o.tunnel({ kind: 'proceeding' });
+  o.tunnel({ kind: 'progress', branch: 1, media: answer('originator', 1, 1) });
+  o.tunnel({ kind: 'progress', branch: 2, media: answer('originator', 1, 2) });
+  o.tunnel({ kind: 'connect', branch: 1 });
+  assert.equal((o.lastCommand as { media?: MediaExchange }).media?.branch, 1);
+  const t = new Bench('originator');
+  t.leg(LEG_SETUP);
+  t.tunnel({ kind: 'proceeding' });
+  t.tunnel({ kind: 'progress', branch: 1, media: answer('originator', 1, 1) });
+  t.tunnel({ kind: 'connect', branch: 1 });
+  assert.equal((t.lastCommand as { media?: MediaExchange }).media, undefined, 'the leg has it already');
+});
+
 test('a call connected on a branch that has not answered still waits for its answer', () => {
   const o = new Bench('originator');
   o.leg(LEG_SETUP);

@@ -51,6 +51,9 @@ export class MediaExchanges {
   /** The originator's first offer while further branches may answer it. */
   #first: Offer | undefined;
   #connected = false;
+  /** What our leg was given as answer to our first offer, by branch, and on which branch last. */
+  readonly #answers = new Map<number, MediaExchange>();
+  #answeredOn: number | undefined;
   #lastOwn = 0;
   #lastRemote = 0;
   #generation = 0;
@@ -87,7 +90,12 @@ export class MediaExchanges {
   fromTunnel(exchange: MediaExchange): Verdict {
     if (exchange.kind !== 'offer') {
       const offer = this.#asked(this.#side, exchange);
-      return this.#reply(this.#side, exchange, offer?.legNumber ?? exchange.number);
+      const verdict = this.#reply(this.#side, exchange, offer?.legNumber ?? exchange.number);
+      if (verdict.kind === 'pass' && offer?.number === 1 && !this.#connected) {
+        this.#answers.set(exchange.branch, verdict.exchange);
+        this.#answeredOn = exchange.branch;
+      }
+      return verdict;
     }
     if (exchange.by !== this.#other) return drop('offer-side');
     if (exchange.number <= this.#lastRemote) return drop('offer-stale');
@@ -122,9 +130,18 @@ export class MediaExchanges {
     }
   }
 
+  /**
+   * The call will be connected on `branch`, which answered before another did: its answer, for our leg, which holds that of
+   * the other. Undefined: nothing to say again.
+   */
+  reselected(branch: number): MediaExchange | undefined {
+    return branch === this.#answeredOn || branch === 0 ? undefined : this.#answers.get(branch);
+  }
+
   /** The call is connected on `branch`: other branches are over. Call after the exchange in `connect`. */
   connected(branch: number): void {
     this.#connected = true;
+    this.#answers.clear();
     const first = this.#first;
     this.#first = undefined;
     if (first === undefined || this.#open !== undefined) return;

@@ -27,8 +27,15 @@ export function deliver(context: CallContext, input: CallInput): Outcome {
   const { rest, media } = apart(context, input);
   if (media === 'broken' || (rest.kind === 'media' && media === undefined)) return false;
   const { call: _, ...fields } = rest;
-  context.toLeg({ ...fields, ...(media === undefined ? {} : { media }) } as LegCommand);
+  const told = media ?? chosenAnswer(context, input);
+  context.toLeg({ ...fields, ...(told === undefined ? {} : { media: told }) } as LegCommand);
   return true;
+}
+
+/** The answer on the branch that connects counts (docs/meta-protocol.md 5, rule 5), though another branch answered after it. */
+function chosenAnswer(context: CallContext, { message }: CallInput): MediaExchange | undefined {
+  if (message.kind !== 'connect' || context.options.side !== 'originator') return undefined;
+  return context.exchanges.reselected(message.branch);
 }
 
 /** The message, or which field Meta cannot carry. A connect loses its connected party rather than the call. */

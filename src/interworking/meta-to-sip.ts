@@ -185,7 +185,7 @@ function media(leg: SipLeg, exchange: MediaExchange): void {
     provisional(leg, 183, exchange);
     return;
   }
-  leg.count('answer-out-of-place');
+  if (!leg.negotiation.takesLate(exchange)) leg.count('answer-out-of-place');
 }
 
 function modify(leg: SipLeg, exchange: MediaExchange | undefined): void {

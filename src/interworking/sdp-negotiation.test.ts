@@ -479,6 +479,19 @@ test('early answers: repeated in 200 nothing is new; another branch takes over',
   assert.equal(value(n.receiveAnswer(body(...head(1, '192.0.2.1'), ...ANSWER), 1))?.branch, 1);
 });
 
+test('another answer in the same dialog is ignored where it has other codecs (RFC 3261 13.2.1); a far end that means it is asked anew', () => {
+  const n = leg();
+  value(n.sendOffer(neutralOffer(1, {})));
+  value(n.receiveAnswer(body(...head(), ...ANSWER), 1));
+  const agreed = n.streams();
+  const other = ['m=audio 5002 RTP/AVP 0'];
+  assert.equal(problemOf(n.receiveAnswer(body(...head(), ...other), 1)), '488 answer-changed');
+  assert.deepEqual(n.streams(), agreed, 'nothing of it is taken');
+  assert.equal(n.state, 'stable');
+  const again = sdpOf(n.offerAgain());
+  assert.deepEqual(again.media[0]!.formats, ['8', '101'], 'what was agreed is offered again');
+});
+
 test('a second answer of the other gateway (another branch) is sent only where it says something else', () => {
   const n = leg();
   const offer = offerOf(n, body(...head(), ...AUDIO));

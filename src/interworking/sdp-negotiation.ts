@@ -174,10 +174,12 @@ export class SdpNegotiation {
     if (!lines.some(isActive)) return problem(488, refusal ?? 'no-usable-stream');
     const before = this.#lines;
     const again = this.#open === undefined;
-    this.#commit(offer, lines, contentKey(session));
-    if (offer.exchange === undefined) return ok(this.#changed(before));
-    const streams = answerStreams(offer.exchange.streams, this.#lines);
+    const streams = offer.exchange && answerStreams(offer.exchange.streams, lines.map(settled));
     const text = JSON.stringify(streams);
+    // RFC 3261 13.2.1: the first description of a dialog is the answer. One that only moves the media elsewhere changes nothing in it.
+    if (again && branch === this.#branch && text !== this.#answerText) return problem(488, 'answer-changed');
+    this.#commit(offer, lines, contentKey(session));
+    if (offer.exchange === undefined || streams === undefined) return ok(this.#changed(before));
     const same = again && branch === this.#branch && text === this.#answerText;
     this.#branch = branch;
     this.#answerText = text;
@@ -243,6 +245,14 @@ export class SdpNegotiation {
     return ok(again && known === this.#content ? undefined : bytes);
   }
 
+  /** Whether this answers what came out of `offerAgain`: the far end has its answer already, and nothing is left to say. */
+  takesLate(exchange: MediaExchange): boolean {
+    const late =
+      exchange.kind !== 'offer' && exchange.by === this.#options.side && exchange.number === this.#late;
+    if (late) this.#late = undefined;
+    return late;
+  }
+
   /** The open offer, ours or the far end's, came to nothing: what was agreed before stands. */
   rejectPending(): void {
     this.#open = undefined;
@@ -301,7 +311,7 @@ export class SdpNegotiation {
   }
 
   #commit(offer: OpenOffer, lines: readonly Line[], remoteKey: string): void {
-    this.#lines = lines.map((line) => (isActive(line) ? line : refused(line)));
+    this.#lines = lines.map(settled);
     for (const line of this.#lines) if (line.index !== undefined) this.#elsewhere.delete(line.index);
     this.#answered = offer;
     this.#open = undefined;
@@ -341,6 +351,10 @@ export class SdpNegotiation {
     }
     return writeSdp(describeLines(lines, { ...session, version: this.#version }));
   }
+}
+
+function settled(line: Line): Line {
+  return isActive(line) ? line : refused(line);
 }
 
 function problem(status: NegotiationProblem['status'], reason: string): Result<never, NegotiationProblem> {

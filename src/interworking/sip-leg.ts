@@ -35,6 +35,8 @@ export type ModifyStep =
   | 'ours-offered'
   /** We sent a re-INVITE without one: the far end offers. */
   | 'ours-asked'
+  /** We sent a re-INVITE that states again what was agreed, of our own accord: the other gateway knows nothing of it. */
+  | 'ours-restated'
   /** The far end offered; its answer is due from the other gateway. */
   | 'theirs-offered'
   /** The far end asked for an offer. */
@@ -56,6 +58,8 @@ export class SipLeg {
   /** Caller leg with late offer: the offer that came before connect. */
   pendingOffer: MediaExchange | undefined;
   modify: ModifyStep = 'none';
+  /** Its 2xx had another answer than its provisional response: what was agreed is stated again once the call stands. */
+  restate = false;
   /** We have asked for the end: events of the far end no longer count, but for `ended`. */
   ended = false;
   #released = false;

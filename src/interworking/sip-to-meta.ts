@@ -62,6 +62,10 @@ export function eventFromSip(leg: SipLeg, event: SipEvent): void {
       break;
     case 'modify-refused':
       leg.negotiation.rejectPending();
+      if (leg.modify === 'ours-restated') {
+        leg.modify = 'none';
+        break;
+      }
       leg.modify = 'none';
       leg.emit({ kind: 'modify-refuse', cause: statusToCause(event.status), glare: event.glare });
       break;
@@ -136,8 +140,18 @@ function answerIn(
   const answer = leg.negotiation.receiveAnswer(body.bytes, branch);
   if (answer.ok) return answer.value;
   leg.count(answer.error.reason);
-  if (onProblem === 'end') incompatible(leg);
+  if (answer.error.reason === 'answer-changed') leg.restate = onProblem === 'end';
+  else if (onProblem === 'end') incompatible(leg);
   return undefined;
+}
+
+/** A far end whose 2xx described something else than was agreed shall know what that is, and may change it properly. */
+function restate(leg: SipLeg): void {
+  leg.restate = false;
+  const offer = leg.negotiation.offerAgain();
+  if (offer === undefined) return;
+  leg.modify = 'ours-restated';
+  leg.send({ kind: 'reinvite', session: leg.session, body: { contentType: SDP, bytes: offer } });
 }
 
 /** Cause 88: incompatible destination (the far end's description cannot be used). */
@@ -174,6 +188,7 @@ function answered(leg: SipLeg, event: Extract<SipEvent, { kind: 'answered' }>): 
     return;
   }
   leg.emit({ kind: 'connect', branch: event.branch, ...party, ...(media === undefined ? {} : { media }) });
+  if (leg.restate) restate(leg);
 }
 
 function acknowledged(leg: SipLeg, body: SipBody | undefined): void {
@@ -254,5 +269,7 @@ function modifyAccepted(leg: SipLeg, event: Extract<SipEvent, { kind: 'modify-ac
     incompatible(leg);
     return;
   }
-  leg.emit({ kind: 'modify-accept', ...(answer.value === undefined ? {} : { media: answer.value }) });
+  const change = answer.value === undefined ? {} : { media: answer.value };
+  if (step !== 'ours-restated') leg.emit({ kind: 'modify-accept', ...change });
+  else if (change.media !== undefined) leg.emit({ kind: 'media', media: change.media });
 }
