@@ -1,6 +1,8 @@
 /** Connections, flows and where messages go (RFC 3261 18). */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { latin1Bytes, latin1Text } from '../bytes/text.ts';
+import type { SipOutput } from './contract.ts';
 import { invite, Net, Node, sdp } from './test-network.test.ts';
 import { header, PEER, request, respond, stage } from './test-peer.test.ts';
 
@@ -137,4 +139,77 @@ test('a registered phone is called over the flow it registered from, and nowhere
     gw.seen('ended').map((e) => [e.session, e.status]),
     [[4, 503]],
   );
+});
+
+/** An INVITE over an accepted connection that is lost while it rings; what the endpoint then does to answer it. */
+function lostWhileRinging(options: Parameters<typeof stage>[0], answerable: boolean) {
+  const { net, gw } = stage({ transports: ['tcp'], ...options });
+  const out: SipOutput[] = [];
+  net.carry = (_node, output): void => {
+    out.push(output);
+  };
+  const remote = { ip: PEER, port: 40_001 };
+  const local = { ip: '192.0.2.1', port: 5060 };
+  gw.input({
+    kind: 'stream-open',
+    connection: 1,
+    listener: 'tcp',
+    transport: 'tcp',
+    local,
+    remote,
+    certificateNames: [],
+  });
+  const text = request('INVITE', { via: `Via: SIP/2.0/TCP ${PEER}:5070;branch=z9hG4bKlost`, body: 'offer' });
+  gw.input({ kind: 'stream-data', connection: 1, bytes: latin1Bytes(text) });
+  assert.equal(gw.seen('incoming').length, 1);
+  gw.input({ kind: 'stream-closed', connection: 1, reason: 'reset' });
+  out.length = 0;
+  gw.command({ kind: 'accept', session: 1, body: sdp('answer') });
+  const opened = out.find((o) => o.kind === 'open-stream');
+  if (opened !== undefined && answerable)
+    gw.input({
+      kind: 'stream-open',
+      connection: opened.connection,
+      listener: 'tcp',
+      transport: 'tcp',
+      local,
+      remote: opened.remote,
+      certificateNames: [],
+    });
+  else if (opened !== undefined)
+    gw.input({ kind: 'stream-closed', connection: opened.connection, reason: 'refused' });
+  return { net, gw, out, opened };
+}
+
+test('a response whose connection is gone opens one to the sender, at the port of its sent-by (18.2.2)', () => {
+  const { gw, out, opened, net } = lostWhileRinging({}, true);
+  assert.deepEqual(opened?.remote, { ip: PEER, port: 5070 });
+  const sent = out.find((o) => o.kind === 'send-stream');
+  assert.match(latin1Text(sent!.bytes), /^SIP\/2\.0 200 /);
+  assert.equal(gw.seen('ended').length, 0);
+  gw.command({ kind: 'end', session: 1 });
+  net.run(100_000);
+  assert.equal(gw.endpoint.sizes.transactions, 0);
+});
+
+test('where the sender cannot be reached either, the call is over', () => {
+  const { gw, net } = lostWhileRinging({}, false);
+  net.run(100_000);
+  assert.equal(gw.seen('ended').length, 1);
+  assert.equal(gw.endpoint.sizes.transactions, 0);
+});
+
+test('a stranger is not dialled: with the connection its call is over (reflection)', () => {
+  const stranger = {
+    peers: [{ name: 'users', host: '', boundToSource: true }],
+    sources: { [PEER]: 'users' },
+  };
+  const { gw, opened, net } = lostWhileRinging(stranger, true);
+  assert.equal(opened, undefined);
+  assert.deepEqual(
+    gw.seen('ended').map((e) => e.by),
+    ['transport'],
+  );
+  net.run(100_000);
+  assert.equal(gw.endpoint.sizes.transactions, 0);
 });

@@ -2,7 +2,7 @@ import type { SessionRef } from '../contract.ts';
 import type { Core, Hop, Source } from '../core.ts';
 import type { SipRequest } from '../message.ts';
 import { responseDestination } from '../response-destination.ts';
-import type { Transport } from '../transport.ts';
+import type { Link, Transport } from '../transport.ts';
 import type { Outgoing } from './client.ts';
 import { InviteServer } from './invite-server.ts';
 import { NonInviteServer } from './non-invite-server.ts';
@@ -13,7 +13,7 @@ import type { ServerAction } from './timing.ts';
 export interface ServerUser {
   /** INVITE: its CANCEL came (already answered with 200). */
   cancelled?(cancel: SipRequest): void;
-  /** The connection the request came over is gone before a final response was sent. */
+  /** The connection the request came over is gone before a final response was sent, and there is no other way back. */
   lost?(): void;
 }
 
@@ -24,7 +24,7 @@ export class ServerTransaction {
   readonly key: string;
   readonly mergeKey: string;
   /** Where responses go (18.2.2). */
-  readonly hop: Hop;
+  hop: Hop;
   session: SessionRef | undefined;
   user: ServerUser = {};
   /** A final response was sent. */
@@ -36,6 +36,9 @@ export class ServerTransaction {
   readonly #alarm;
   readonly #unwatch: () => void;
   #last: Outgoing | undefined;
+  /** The connection is gone: the next response opens one to the sender. */
+  #detached = false;
+  #link: Link | undefined;
 
   constructor(
     core: Core,
@@ -83,7 +86,16 @@ export class ServerTransaction {
   }
 
   #lost(): void {
-    const waiting = !this.answered;
+    if (!this.answered && !this.#detached) {
+      const back = wayBack(this.#core, this.request, this.source);
+      if (back !== undefined) {
+        this.hop = back;
+        this.#detached = true;
+        return;
+      }
+    }
+    const waiting = !this.answered || this.#detached;
+    this.#detached = false;
     this.#run(this.#machine.transportFailed());
     if (!waiting) return;
     this.answered = true;
@@ -95,7 +107,7 @@ export class ServerTransaction {
     this.#alarm.set(this.#machine.deadline());
     for (const action of actions) {
       if (action === 'send') {
-        if (this.#last !== undefined) this.#transport.send(this.hop, this.#last.bytes);
+        this.#send();
       } else if (action === 'timed-out') {
         // 17.2.1: timer H. A non-2xx needs nothing more than to be forgotten.
         this.#core.count('ack-missing', undefined, this.source.hop.remote);
@@ -103,9 +115,21 @@ export class ServerTransaction {
     }
   }
 
+  #send(): void {
+    if (this.#last === undefined) return;
+    if (!this.#detached) {
+      this.#transport.send(this.hop, this.#last.bytes);
+      return;
+    }
+    this.#link ??= this.#transport.link(this.hop, () => this.#lost());
+    if (this.#link === undefined) this.#core.count('response-undeliverable', undefined, this.hop.remote);
+    else this.#link.send(this.#last.bytes);
+  }
+
   #finish(): void {
     this.#alarm.set(undefined);
     this.#unwatch();
+    this.#link?.release();
     this.#table.removeServer(this);
   }
 }
@@ -115,4 +139,17 @@ export function replyHop(request: SipRequest, source: Source): Hop {
   const { hop } = source;
   if (hop.transport !== 'udp') return hop;
   return { ...hop, remote: responseDestination(request.vias[0], hop.remote) };
+}
+
+/**
+ * RFC 3261 18.2.2: the connection is gone, so the response opens one to the address the request came from, at the port of its
+ * sent-by. Only to a peer that has addresses of its own: at a stranger's word nobody is dialled.
+ */
+function wayBack(core: Core, request: SipRequest, source: Source): Hop | undefined {
+  const peer = core.peers.get(source.peer);
+  if (peer === undefined || peer.boundToSource === true) return undefined;
+  const { connection: _gone, ...hop } = source.hop;
+  const tls = hop.transport === 'tls';
+  const port = request.vias[0]?.port ?? (tls ? 5061 : 5060);
+  return { ...hop, remote: { ip: hop.remote.ip, port }, ...(tls ? { serverName: peer.host } : {}) };
 }
