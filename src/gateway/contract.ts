@@ -55,6 +55,8 @@ export type GatewayOutput =
     }
   /** A SIP message passed (start line only), for the metrics. */
   | { readonly kind: 'sip-message'; readonly direction: 'in' | 'out'; readonly line: string }
+  /** An H.323 message passed (its line in the ladder), for the metrics. */
+  | { readonly kind: 'h323-message'; readonly direction: 'in' | 'out'; readonly line: string }
   | { readonly kind: 'round-trip'; readonly site: string; readonly ms: Millis }
   /** The signalling link with a site works, or does not. */
   | { readonly kind: 'link'; readonly site: string; readonly up: boolean }

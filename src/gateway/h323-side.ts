@@ -26,6 +26,7 @@ export function h323Output(gw: GatewayState, output: H323Output): void {
       if (output.remote !== undefined) gw.offence(output.reason, output.remote.ip);
       break;
     case 'trace': {
+      gw.emit({ kind: 'h323-message', direction: output.direction, line: output.line });
       if (output.call === undefined) break;
       const entry = {
         ...traceEntry(gw.providers.wall(), 'leg', output.direction, output.line),

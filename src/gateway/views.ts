@@ -104,8 +104,9 @@ function traceView(gw: GatewayState, wanted: string): { value: TraceView | undef
 
 /** UTC, RFC 3339; the pure folders have no Date. */
 export function isoTime(wall: number): string {
-  const days = Math.floor(wall / 86_400_000);
-  const ms = wall - days * 86_400_000;
+  const whole = Math.floor(wall);
+  const days = Math.floor(whole / 86_400_000);
+  const ms = whole - days * 86_400_000;
   // Civil from days (proleptic Gregorian), era of 400 years.
   const z = days + 719_468;
   const era = Math.floor(z / 146_097);

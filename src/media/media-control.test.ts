@@ -347,6 +347,22 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   fc.record({ kind: fc.constant('wait' as const), ms: fc.integer({ min: 0, max: 12_000 }) }),
 );
 
+test('ports of calls that were not let in are free at once: a flood of refused calls leaves some for others', () => {
+  const media = control();
+  for (let i = 0; i < 100; i++) {
+    assert.ok(media.ports(`refused ${i}`, 4).allocate(0, 'audio'), `call ${i} finds a port`);
+    media.release(`refused ${i}`, 1);
+  }
+  // One that was let in has been told of: it rests.
+  media.begin(CALL);
+  const used = media.ports('c1', 4).allocate(0, 'audio')!.bound.port;
+  media.release('c1', 2);
+  for (let i = 0; i < 20; i++) {
+    const port = media.ports(`next ${i}`, 4).allocate(0, 'audio')?.bound;
+    if (port?.ip === '10.0.0.1') assert.notEqual(port.port, used);
+  }
+});
+
 test('law: no port is bound twice or within its rest, the plane is spoken to in order, and in the end nothing is left', () => {
   fc.assert(
     fc.property(fc.array(act, { maxLength: 80 }), fc.integer(), (acts, seed) => {

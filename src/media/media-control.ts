@@ -377,7 +377,9 @@ export class MediaControl {
   #freePort(media: CallMedia, index: number): void {
     const port = media.ports.get(index);
     if (port === undefined) return;
-    port.pool.release(port.bound.port, this.#now);
+    // The ports of a call that was not let in stand in no description: a flood of such calls must not use them up.
+    if (media.data === undefined) port.pool.giveBack(port.bound.port);
+    else port.pool.release(port.bound.port, this.#now);
     media.ports.delete(index);
   }
 

@@ -65,6 +65,11 @@ export class PortPool {
     if (this.#used.delete(port)) this.#resting.push({ port, until: now + this.#restMs });
   }
 
+  /** A pair that nobody was ever told of: free at once. */
+  giveBack(port: number): void {
+    if (this.#used.delete(port)) this.#free.push(port);
+  }
+
   #wake(now: Millis): void {
     for (;;) {
       const next = this.#resting[this.#restingHead];

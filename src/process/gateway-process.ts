@@ -288,6 +288,9 @@ export class GatewayProcess {
       case 'sip-message':
         this.metrics.sipMessage(out.direction, out.line);
         break;
+      case 'h323-message':
+        this.metrics.h323Message(out.direction, out.line);
+        break;
       case 'round-trip':
         this.metrics.roundTrip(out.site, out.ms);
         break;

@@ -54,6 +54,26 @@ describe('metrics', () => {
     assert.ok(body.includes(`{direction="out",method="response",status="1xx",${ID}} 1`));
   });
 
+  test('tell H.323 messages by protocol and name, as the ladder names them', async () => {
+    const metrics = make();
+    metrics.h323Message('in', 'Setup fastStart(4)');
+    metrics.h323Message('out', 'ReleaseComplete cause=16');
+    metrics.h323Message('in', 'H.245 openLogicalChannel');
+    metrics.h323Message('in', 'H.245 (undecodable: truncated at bit 5 of x)');
+    metrics.h323Message('in', '(undecodable: q931 size at octet 3)');
+    metrics.h323Message('out', 'RAS admissionReject calledPartyNotRegistered');
+    const { body } = await metrics.render();
+    for (const labels of [
+      'direction="in",protocol="h225",message="Setup"',
+      'direction="out",protocol="h225",message="ReleaseComplete"',
+      'direction="in",protocol="h245",message="openLogicalChannel"',
+      'direction="in",protocol="h245",message="undecodable"',
+      'direction="in",protocol="h225",message="undecodable"',
+      'direction="out",protocol="ras",message="admissionReject"',
+    ])
+      assert.ok(body.includes(`voip_sgw_h323_messages_total{${labels},${ID}} 1`), labels);
+  });
+
   test('add what running media totals grew by, and go on after a worker began at zero', async () => {
     const metrics = make();
     const totals = { ...TOTALS, packetsIn: 100 };

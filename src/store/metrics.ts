@@ -74,6 +74,12 @@ export class GatewayMetrics {
     'method',
     'status',
   ]);
+  readonly #h323 = this.#counter('h323_messages_total', 'H.323 messages, by protocol and message', [
+    'direction',
+    'protocol',
+    'message',
+  ]);
+  readonly #h323Label = new BoundedLabel();
   readonly #peerUp = this.#gauge('peer_up', '1 where the last probe was answered', ['peer']);
   readonly #trunks = this.#gauge('trunk_registered', '1 where our registration with the trunk stands', [
     'peer',
@@ -180,6 +186,12 @@ export class GatewayMetrics {
     this.#sip.inc({ direction, ...sipLabels(startLine) });
   }
 
+  /** `line` of a message as it is traced: `Setup fastStart(4)`, `H.245 openLogicalChannel`, `RAS gatekeeperRequest`. */
+  h323Message(direction: SipDirection, line: string): void {
+    const { protocol, message } = h323Labels(line);
+    this.#h323.inc({ direction, protocol, message: this.#h323Label.bound(message) });
+  }
+
   setPeer(peer: string, up: boolean): void {
     this.#peerUp.set({ peer }, up ? 1 : 0);
   }
@@ -283,6 +295,14 @@ const METHODS = new Set([
   ...['INVITE', 'ACK', 'CANCEL', 'BYE', 'OPTIONS', 'REGISTER', 'PRACK', 'UPDATE', 'INFO', 'REFER', 'NOTIFY'],
   ...['SUBSCRIBE', 'MESSAGE', 'PUBLISH'],
 ]);
+
+/** Names of the endpoint's own vocabulary; what could not be decoded, or is of a later edition, stands in parentheses. */
+function h323Labels(line: string): { protocol: string; message: string } {
+  const [first = '', second = ''] = line.split(' ', 2);
+  const [protocol, name] =
+    first === 'H.245' ? ['h245', second] : first === 'RAS' ? ['ras', second] : ['h225', first];
+  return { protocol, message: name.startsWith('(') ? name.replace(/[^a-z]/g, '') : name };
+}
 
 function sipLabels(startLine: string): { method: string; status: string } {
   const status = /^(?:SIP\/2\.0 )?([1-6])\d\d\b/.exec(startLine)?.[1];
