@@ -73,11 +73,26 @@ export interface RecordInput {
   /** Both clocks read at the same moment; durations come from the monotonic one. */
   readonly clock: { readonly now: Millis; readonly wall: WallMillis };
   readonly refused?: string;
+  /** Why this gateway ended a call that policy had let in. */
+  readonly reason?: string;
   readonly streams: readonly StreamRecord[];
 }
 
 export function buildRecord(input: RecordInput): CallRecord {
-  const { facts, clock, refused, call, gateway, role, side, site, peer, route, streams } = input;
+  const {
+    facts,
+    clock,
+    refused,
+    reason = refused,
+    call,
+    gateway,
+    role,
+    side,
+    site,
+    peer,
+    route,
+    streams,
+  } = input;
   const wall = (at: Millis): WallMillis => Math.round(clock.wall - (clock.now - at));
   const endAt = facts.endAt ?? clock.now;
   const { caller, callee, connected, diverting, accountingId, connectAt, alertingAt, priority } = facts;
@@ -104,7 +119,7 @@ export function buildRecord(input: RecordInput): CallRecord {
     result: refused !== undefined ? 'refused' : connectAt === undefined ? 'failed' : 'connected',
     cause: facts.cause ?? 31,
     origin: facts.origin ?? (role === 'relay' ? 'relay-gateway' : 'termination-gateway'),
-    ...(refused === undefined ? {} : { reason: refused }),
+    ...(reason === undefined ? {} : { reason }),
     streams,
   };
 }

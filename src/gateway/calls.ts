@@ -195,6 +195,7 @@ export function enter(gw: GatewayState, options: Enter): Result<GatewayCall, Ref
     transfer: undefined,
     referring: false,
     overAt: undefined,
+    endReason: undefined,
     mediaOver: false,
     connected: false,
   };
@@ -387,4 +388,17 @@ export function releaseCall(
 ): void {
   call.half.release(cause, origin === 'tunnel' ? 'tunnel' : gatewayName(gw), gw.now);
   gw.dirty.add(call);
+}
+
+/** Q.850 102: recovery on timer expiry. Nobody has said why; 27 or 41 would blame a peer or a network that may be well. */
+const SILENCE = 102;
+
+/** A phone that is gone without a BYE, as far as media can tell. */
+export function releaseSilent(gw: GatewayState, id: CallId, ms: Millis): void {
+  const call = gw.calls.byCall(id);
+  if (call === undefined || call.overAt !== undefined) return;
+  call.endReason = 'media-silence';
+  gw.count('mediaRefused', 'silence-released');
+  gw.log('warn', 'call released: no media either way', { call: id, seconds: Math.round(ms / 1000) });
+  releaseCall(gw, call, SILENCE, 'own');
 }

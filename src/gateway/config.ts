@@ -25,7 +25,8 @@ export interface GatewayConfig {
   readonly mediaNetworks: readonly string[];
   readonly operator: OperatorConfig;
   readonly log: { readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' };
-  readonly cdr: { readonly file?: string };
+  /** `refusedPerSecond`: most records of refused calls, bursts of ten seconds; 0: none. */
+  readonly cdr: { readonly file?: string; readonly refusedPerSecond: number };
 }
 
 export interface TunnelConfig {
@@ -199,6 +200,8 @@ export interface LimitsConfig {
   readonly maxMediaBytesPerSecond: number;
   readonly maxRingSeconds: number; // default 180
   readonly maxCallSeconds: number; // default 14400
+  /** No packet either way at this gateway's leg for so long ends the call; 0: never. */
+  readonly mediaSilenceSeconds: number; // default 300
   readonly connectionsPerSource: number; // default 20
 }
 

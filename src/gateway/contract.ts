@@ -83,6 +83,8 @@ export const COUNTER_NAMES = {
   laneRefused: 'reason',
   mediaRefused: 'reason',
   registrations: 'outcome',
+  /** Records not written, for there were too many. */
+  recordsOmitted: 'kind',
   transfers: 'outcome',
   trunkRegistrations: 'outcome',
 } as const;

@@ -41,6 +41,8 @@ export interface GatewayCall extends CallEntry {
   readonly asked: Party | undefined;
   /** The half-call has ended at this time; the record waits for the last media counters. */
   overAt: Millis | undefined;
+  /** Why this gateway ended the call, for the record; undefined: as cause and origin say. */
+  endReason: string | undefined;
   mediaOver: boolean;
   connected: boolean;
 }

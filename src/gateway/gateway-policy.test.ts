@@ -53,13 +53,14 @@ const CONFIG: GatewayConfig = {
     maxMediaBytesPerSecond: 1_000_000,
     maxRingSeconds: 180,
     maxCallSeconds: 3600,
+    mediaSilenceSeconds: 300,
     connectionsPerSource: 20,
   },
   emergency: [],
   mediaNetworks: [],
   operator: { socket: '' },
   log: { level: 'info' },
-  cdr: {},
+  cdr: { refusedPerSecond: 2 },
 };
 
 const from = (ip: string) =>

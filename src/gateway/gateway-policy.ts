@@ -88,9 +88,7 @@ export class GatewayPolicy {
     const plan = planOf(config);
     this.#config = config;
     this.#plan = plan;
-    this.#peers = config.peers
-      .map((peer) => peerPolicy(config, peer))
-      .sort((a, b) => b.widest - a.widest);
+    this.#peers = config.peers.map((peer) => peerPolicy(config, peer)).sort((a, b) => b.widest - a.widest);
     this.#own = new CidrSet(ownAddresses(config));
     this.#emergency = new EmergencyNumbers(config.emergency);
     this.#identity = new CallerIdentity(config.ownNumbers ?? []);

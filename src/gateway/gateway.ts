@@ -9,7 +9,7 @@ import type { PlaneEvent } from '../media/plane-contract.ts';
 import type { SipOutput } from '../sip/contract.ts';
 import { SipEndpoint } from '../sip/endpoint.ts';
 import type { TunnelOptions } from '../tunnel/contract.ts';
-import { callTimeout, drainCall, finishCall, releaseCall } from './calls.ts';
+import { callTimeout, drainCall, finishCall, releaseCall, releaseSilent } from './calls.ts';
 import type { GatewayConfig, ListenerConfig, PeerConfig } from './config.ts';
 import type { GatewayInput, GatewayOutput } from './contract.ts';
 import { GatewayPolicy } from './gateway-policy.ts';
@@ -65,6 +65,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
       random: providers.random,
       pools: config.media.pools,
       maxCalls: config.limits.maxCalls + 100,
+      silenceMs: () => 1000 * this.#gw.config.limits.mediaSilenceSeconds,
     });
     const h323 = new H323Endpoint({
       random: providers.random,
@@ -414,6 +415,9 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
         case 'silent':
           gw.count('mediaRefused', 'silent');
           gw.log('warn', 'no media although some is expected', { call: output.call, stream: output.index });
+          break;
+        case 'silence':
+          releaseSilent(gw, output.call, output.ms);
           break;
         case 'finished': {
           const call = gw.calls.byCall(output.call);

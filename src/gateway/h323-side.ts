@@ -1,4 +1,5 @@
 /** What the H.323 endpoint tells and is told: its peers and listeners, new calls, events of calls, terminals, registrations. */
+import type { LegSetup } from '../call/leg.ts';
 import type {
   H323Alias,
   H323Decisions,
@@ -12,6 +13,7 @@ import { type IncomingH323, setupFromH323 } from '../interworking/h323-to-meta.t
 import { beginFromLeg } from './calls.ts';
 import type { GatekeeperAccessConfig, GatewayConfig, PeerConfig } from './config.ts';
 import { newH323Leg } from './legs.ts';
+import { recordRefused } from './refused-records.ts';
 import type { GatewayState } from './state.ts';
 import { traceEntry } from './trace.ts';
 
@@ -79,9 +81,11 @@ function h323Event(gw: GatewayState, event: H323Event): void {
 
 /** A new Setup: admitted, routed, and begun as a call; or released with the right cause, counted with its reason. */
 function incoming(gw: GatewayState, event: IncomingH323): void {
-  const refuse = (cause: number, reason: string): void => {
+  const call = gw.newCallId();
+  const refuse = (cause: number, reason: string, setup?: LegSetup): void => {
     gw.count('callsRefused', reason);
     gw.count('calls', 'refused');
+    recordRefused(gw, { ...setup, call, side: 'originator', site: '', peer: event.peer, cause, reason });
     gw.offence(reason, event.remote.ip);
     gw.log('info', 'call refused', { peer: event.peer, reason, cause });
     gw.h323.handle({ kind: 'command', command: { kind: 'release', call: event.call, cause } }, gw.now);
@@ -95,7 +99,6 @@ function incoming(gw: GatewayState, event: IncomingH323): void {
     refuse(42, 'draining');
     return;
   }
-  const call = gw.newCallId();
   const leg = newH323Leg(gw, { call, ref: event.call, role: 'caller', peer, source: event.remote.ip });
   const setup = setupFromH323(leg, event);
   if (setup.kind === 'refused') {
@@ -112,7 +115,7 @@ function incoming(gw: GatewayState, event: IncomingH323): void {
   });
   if (verdict.ok) return;
   gw.media.release(call, gw.now);
-  refuse(verdict.error.cause, verdict.error.reason);
+  refuse(verdict.error.cause, verdict.error.reason, setup);
 }
 
 /** The endpoint asks, the gateway's policy answers. `gw`: it exists by the time of the first question. */

@@ -18,6 +18,7 @@ export function recordOf(gw: GatewayState, call: GatewayCall): CallRecord {
     route,
     facts: { ...half.facts, caller: call.caller, callee: call.callee },
     clock: { now: gw.now, wall: gw.providers.wall() },
+    ...(call.endReason === undefined ? {} : { reason: call.endReason }),
     streams: gw.media.counters(half.call).map((c) => streamRecord(gw, call, c)),
   });
 }

@@ -1,10 +1,13 @@
 /** What the SIP endpoint tells: new calls, events of their sessions, registrations, digest proofs. */
+import type { LegSetup } from '../call/leg.ts';
+import { statusToCause } from '../interworking/cause.ts';
 import { type Incoming, setupFromInvite } from '../interworking/sip-to-meta.ts';
 import type { SipEvent } from '../sip/contract.ts';
 import { beginFromLeg } from './calls.ts';
 import type { PeerConfig } from './config.ts';
 import { newLeg } from './legs.ts';
 import { statusOfRefusal } from './refusal.ts';
+import { recordRefused } from './refused-records.ts';
 import { authenticate, register } from './remote-users.ts';
 import type { GatewayState } from './state.ts';
 
@@ -60,9 +63,18 @@ function registration(gw: GatewayState, event: Extract<SipEvent, { kind: 'regist
 
 /** A new INVITE: admitted, routed, and begun as a call; or refused with the right status, counted with its reason. */
 function incoming(gw: GatewayState, event: Incoming): void {
-  const refuse = (status: number, reason: string, retryAfterSeconds?: number, q850?: number): void => {
+  const call = gw.newCallId();
+  const refuse = (
+    status: number,
+    reason: string,
+    retryAfterSeconds?: number,
+    q850?: number,
+    setup?: LegSetup,
+  ): void => {
     gw.count('callsRefused', reason);
     gw.count('calls', 'refused');
+    const cause = q850 ?? statusToCause(status);
+    recordRefused(gw, { ...setup, call, side: 'originator', site: '', peer: event.peer, cause, reason });
     gw.log('info', 'call refused', { peer: event.peer, reason, status });
     gw.offence(reason, event.remote.ip);
     gw.sip.handle(
@@ -92,7 +104,6 @@ function incoming(gw: GatewayState, event: Incoming): void {
     refuse(404, 'foreign-target');
     return;
   }
-  const call = gw.newCallId();
   const leg = newLeg(gw, { call, session: event.session, role: 'caller', peer, source: event.remote.ip });
   const setup = setupFromInvite(
     leg,
@@ -115,7 +126,7 @@ function incoming(gw: GatewayState, event: Incoming): void {
   if (verdict.ok) return;
   gw.media.release(call, gw.now);
   const { status, retryAfterSeconds } = statusOfRefusal(verdict.error);
-  refuse(status, verdict.error.reason, retryAfterSeconds, verdict.error.cause);
+  refuse(status, verdict.error.reason, retryAfterSeconds, verdict.error.cause, setup);
 }
 
 /** What our contact at a trunk is called: a call to it names the number wanted in To. */

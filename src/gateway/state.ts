@@ -16,6 +16,7 @@ import { Counters } from './counters.ts';
 import type { GatewayCall } from './gateway-call.ts';
 import type { GatewayPolicy } from './gateway-policy.ts';
 import { LogLimit } from './log-limit.ts';
+import { RefusedRate } from './refused-records.ts';
 import { Registrar } from './registrar.ts';
 import type { SiteLink } from './site-link.ts';
 import { Terminals } from './terminals.ts';
@@ -61,6 +62,7 @@ export class GatewayState {
   /** How our registrations stand, by peer. */
   readonly trunks = new Map<string, TrunkState>();
   readonly shards = new Map<number, string>();
+  readonly refusedRecords = new RefusedRate();
   draining = false;
   stopped = false;
   now: Millis = 0;

@@ -9,6 +9,7 @@ import { describeMeta } from '../meta/text.ts';
 import type { TunnelEvent } from '../tunnel/contract.ts';
 import { beginFromTunnel, drainCall, gatewayName, releaseCall } from './calls.ts';
 import type { GatewayCall } from './gateway-call.ts';
+import { recordRefused } from './refused-records.ts';
 import { answer, checkFarProof } from './remote-users.ts';
 import type { SiteLink } from './site-link.ts';
 import type { GatewayState } from './state.ts';
@@ -163,7 +164,12 @@ function callMessage(gw: GatewayState, link: SiteLink, message: CallMessage): vo
     gw.count('calls', 'refused');
     gw.log('info', 'call refused', { site: link.site, call: message.call, reason: begun.error.reason });
     if (begun.error.reason === 'call-id-in-use') return; // a release would end the call that has the id
-    const { cause, retryAfterSeconds } = begun.error;
+    const { cause, reason, retryAfterSeconds } = begun.error;
+    const { caller, callee, priority } = message;
+    recordRefused(gw, {
+      ...{ call: message.call, side: 'terminator', site: link.site, peer: '' },
+      ...{ caller, callee, priority, cause, reason },
+    });
     link.send(
       {
         kind: 'release',

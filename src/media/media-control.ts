@@ -32,6 +32,8 @@ export interface MediaControlOptions {
   readonly restMs?: number;
   /** How long after (re-)negotiation a source may be learned; default 5000 ms. */
   readonly latchWindowMs?: number;
+  /** An answered call without a packet either way for so long is told (`silence`); asked each time, 0 or absent: never. */
+  readonly silenceMs?: () => Millis;
 }
 
 export type MediaOutput =
@@ -40,6 +42,8 @@ export type MediaOutput =
   | { readonly kind: 'failed'; readonly call: CallId; readonly index: number; readonly reason: string }
   /** No valid packet for 30 s although one was expected. */
   | { readonly kind: 'silent'; readonly call: CallId; readonly index: number }
+  /** No packet either way for `silenceMs` on any stream of an answered call that is to carry some both ways; told once. */
+  | { readonly kind: 'silence'; readonly call: CallId; readonly ms: Millis }
   /** A digit that came in the media and that the far end of this leg cannot take there. */
   | {
       readonly kind: 'digit';
@@ -62,6 +66,11 @@ interface OpenStream {
   config: StreamLegConfig;
   /** The plane has said whose packets it takes. */
   locked: boolean;
+  /** Packets both ways by the last counters, and when that number last changed or the stream was agreed on anew. */
+  packets: number;
+  movedAt: Millis;
+  /** Time of the last counters: what nobody counted was not silence. */
+  countedAt: Millis;
 }
 
 interface CallMedia {
@@ -76,6 +85,8 @@ interface CallMedia {
   readonly done: Map<number, StreamCounters>;
   readonly live: Map<number, StreamCounters>;
   readonly codecs: Map<number, FormatName>;
+  answered: boolean;
+  toldSilence: boolean;
   released: boolean;
   finished: boolean;
 }
@@ -86,6 +97,8 @@ const CLOSE_WAIT_MS = 2000;
 const FORGET_MS = 60_000;
 const REST_MS = 10_000;
 const LATCH_WINDOW_MS = 5000;
+/** Counters come every second; a worker that says nothing for so long says nothing of silence either. */
+const COUNTERS_OVERDUE_MS = 10_000;
 
 /**
  * Which ports and streams each call has, as commands to the media plane. Pure: ports are only reckoned here; a worker binds one when
@@ -161,7 +174,11 @@ export class MediaControl {
    */
   connected(call: CallId, now: Millis): void {
     this.#now = Math.max(this.#now, now);
-    for (const stream of this.#calls.get(call)?.open.values() ?? []) {
+    const media = this.#calls.get(call);
+    if (media === undefined) return;
+    media.answered = true;
+    for (const stream of media.open.values()) {
+      stream.movedAt = now;
       if (stream.config.source !== 'latch' || stream.locked) continue;
       this.#modify(stream, stream.config, true);
     }
@@ -229,7 +246,7 @@ export class MediaControl {
     for (const media of this.#calls.values()) {
       for (const [index, { shard: was, config }] of media.open) {
         if (was !== shard) continue;
-        media.open.set(index, { shard: on, config, locked: false });
+        media.open.set(index, { shard: on, config, ...fresh(this.#now) });
         this.#command(on, { kind: 'open', leg: config });
       }
     }
@@ -241,7 +258,9 @@ export class MediaControl {
       case 'counters':
         for (const counters of event.streams) {
           const found = this.#find(counters);
-          found?.media.live.set(found.index, counters);
+          if (found === undefined) continue;
+          found.media.live.set(found.index, counters);
+          this.#watch(found.media, found.index, counters);
         }
         break;
       case 'closed':
@@ -339,6 +358,8 @@ export class MediaControl {
       done: new Map(),
       live: new Map(),
       codecs: new Map(),
+      answered: false,
+      toldSilence: false,
       released: false,
       finished: false,
     };
@@ -401,15 +422,42 @@ export class MediaControl {
     }
     // Another kind in the same place (T.38 for audio) is another stream on the same port.
     if (current !== undefined) this.#close(media, index);
-    media.open.set(index, { shard: data.shard, config, locked: false });
+    media.open.set(index, { shard: data.shard, config, ...fresh(this.#now) });
     this.#streams.set(streamKey(config), { media, index });
     this.#command(data.shard, { kind: 'open', leg: config });
   }
 
   #modify(stream: OpenStream, config: StreamLegConfig, relearn: boolean): void {
     stream.config = config;
+    stream.movedAt = this.#now;
     if (relearn) stream.locked = false;
     this.#command(stream.shard, { kind: 'modify', leg: config, relearn });
+  }
+
+  /**
+   * Whether anything moves yet. Only streams that are to carry packets both ways count: on hold silence is no sign, whoever holds. An
+   * emergency call is never given up for being silent: the caller may have to be.
+   */
+  #watch(media: CallMedia, index: number, counters: StreamCounters): void {
+    const stream = media.open.get(index);
+    if (stream === undefined) return;
+    const packets = counters.packetsIn + counters.packetsOut;
+    const uncounted = this.#now - stream.countedAt;
+    stream.countedAt = this.#now;
+    if (uncounted > COUNTERS_OVERDUE_MS) stream.movedAt += uncounted;
+    if (packets !== stream.packets) {
+      stream.packets = packets;
+      stream.movedAt = this.#now;
+      return;
+    }
+    const limit = this.#options.silenceMs?.() ?? 0;
+    if (limit <= 0 || !media.answered || media.toldSilence || media.released) return;
+    if (media.data?.priority === 'emergency') return;
+    const both = [...media.open.values()].filter((s) => s.config.direction === 'sendrecv');
+    const ms = this.#now - Math.max(...both.map((s) => s.movedAt));
+    if (both.length === 0 || ms < limit) return;
+    media.toldSilence = true;
+    this.#out.push({ kind: 'silence', call: media.call, ms });
   }
 
   #close(media: CallMedia, index: number): void {
@@ -489,4 +537,8 @@ export class MediaControl {
 
 function streamKey(stream: { readonly session: SessionId; readonly stream: StreamId }): string {
   return `${stream.stream} ${stream.session}`;
+}
+
+function fresh(now: Millis) {
+  return { locked: false, packets: 0, movedAt: now, countedAt: now };
 }

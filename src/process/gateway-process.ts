@@ -142,7 +142,7 @@ export class GatewayProcess {
       ],
       ['media.pools', this.#config.media.pools, config.media.pools],
       ['operator', this.#config.operator, config.operator],
-      ['cdr.file', this.#config.cdr, config.cdr],
+      ['cdr.file', this.#config.cdr.file, config.cdr.file],
     ] as const) {
       if (JSON.stringify(before) !== JSON.stringify(after))
         messages.push(`${what}: takes effect at the next start`);

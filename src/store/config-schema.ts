@@ -336,6 +336,14 @@ const limits = z
       .describe("Most octets per second taken from the tunnel's media connections."),
     maxRingSeconds: z.int().min(10).max(3600).default(180).describe('A call not answered after this ends.'),
     maxCallSeconds: z.int().min(60).max(604_800).default(14_400).describe('Any call ends after this.'),
+    mediaSilenceSeconds: z
+      .int()
+      .min(0)
+      .max(86_400)
+      .default(300)
+      .describe(
+        'A call without a media packet either way for so long ends, 0: never. Held and emergency calls do not count.',
+      ),
     connectionsPerSource: z
       .int()
       .min(1)
@@ -419,6 +427,14 @@ export const configSchema = z
         file: path()
           .exactOptional()
           .describe('Call records, one JSON object a line; default: none are written.'),
+        refusedPerSecond: z
+          .number()
+          .min(0)
+          .max(1000)
+          .default(2)
+          .describe(
+            'Most records per second of calls that this gateway refused, bursts of ten seconds; 0: none. A flood shall not fill the disk.',
+          ),
       })
       .describe('Call records.')
       .prefault({}),

@@ -99,7 +99,8 @@ describe('a configuration file with every default', () => {
     assert.equal(config.limits.maxCallSeconds, 14400);
     assert.equal(config.peers[0]?.probeSeconds, 30);
     assert.deepEqual(config.emergency, ['112', '911']);
-    assert.deepEqual(config.cdr, {});
+    assert.equal(config.limits.mediaSilenceSeconds, 300);
+    assert.deepEqual(config.cdr, { refusedPerSecond: 2 });
   });
 
   test('"tunnel" on a termination gateway of one site is that site; a peer nobody calls is not probed', () => {

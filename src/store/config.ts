@@ -247,7 +247,7 @@ function complete(file: ConfigFile, folder: string): GatewayConfig {
     peers: file.peers.map((peer) => completePeer(peer)),
     routes: file.routes.map((route) => ({ ...route, to: completeTarget(file, route.to) })),
     operator: { ...operator, socket: at(operator.socket ?? `/run/voip-sgw/${file.name}.sock`) },
-    cdr: file.cdr.file === undefined ? {} : { file: at(file.cdr.file) },
+    cdr: { ...file.cdr, ...(file.cdr.file === undefined ? {} : { file: at(file.cdr.file) }) },
   };
 }
 

@@ -20,6 +20,7 @@ const COUNTER_HELP: Readonly<Record<CounterName, readonly [name: string, help: s
   mediaRefused: ['media_refused_total', 'Streams and media events refused, by reason'],
   transfers: ['transfers_total', 'Transfers that calls of this side were asked to make, by outcome'],
   trunkRegistrations: ['trunk_registrations_total', 'Our registrations with trunks, by outcome'],
+  recordsOmitted: ['records_omitted_total', 'Call records not written, for there were too many, by kind'],
   registrations: ['registrations_total', 'Registrations of remote users, by outcome'],
 };
 

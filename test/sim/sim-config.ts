@@ -8,6 +8,7 @@ export const LIMITS: LimitsConfig = {
   maxMediaBytesPerSecond: 10_000_000,
   maxRingSeconds: 60,
   maxCallSeconds: 3600,
+  mediaSilenceSeconds: 300,
   connectionsPerSource: 20,
 };
 
@@ -67,7 +68,7 @@ export function terminationConfig(): GatewayConfig {
     mediaNetworks: [],
     operator: { socket: '' },
     log: { level: 'debug' },
-    cdr: {},
+    cdr: { refusedPerSecond: 1000 },
   };
 }
 

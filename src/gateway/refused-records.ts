@@ -1,0 +1,67 @@
+import { buildRecord } from '../call/record.ts';
+import type { Millis } from '../machine/machine.ts';
+import { TokenBucket } from '../machine/token-bucket.ts';
+import type { CallId, Cause, Party, Priority, Side } from '../meta/message.ts';
+import type { GatewayState } from './state.ts';
+
+export interface RefusedCall {
+  readonly call: CallId;
+  readonly side: Side;
+  /** '' where it is not known: refused before routing. */
+  readonly site: string;
+  readonly peer: string;
+  readonly caller?: Party;
+  readonly callee?: Party;
+  readonly priority?: Priority;
+  readonly cause: Cause;
+  readonly reason: string;
+}
+
+/** The record of a call that this gateway refused: at most `cdr.refusedPerSecond` of them, or a flood would fill the disk. */
+export function recordRefused(gw: GatewayState, refused: RefusedCall): void {
+  const { call, side, site, peer, caller, callee, priority, cause, reason } = refused;
+  if (!gw.refusedRecords.take(gw.config.cdr.refusedPerSecond, gw.now)) {
+    gw.count('recordsOmitted', 'refused');
+    return;
+  }
+  const facts = {
+    ...(caller === undefined ? {} : { caller }),
+    ...(callee === undefined ? {} : { callee }),
+    priority: priority ?? ('normal' as const),
+    setupAt: gw.now,
+    endAt: gw.now,
+    cause,
+  };
+  const record = buildRecord({
+    call,
+    gateway: gw.config.name,
+    role: gw.config.role,
+    side,
+    site,
+    peer,
+    route: '',
+    facts,
+    clock: { now: gw.now, wall: gw.providers.wall() },
+    refused: reason,
+    streams: [],
+  });
+  gw.emit({ kind: 'cdr', record });
+}
+
+/** Bursts of so many seconds' worth. */
+const BURST_SECONDS = 10;
+
+/** How many records of refused calls are written; the rate may change with the configuration. */
+export class RefusedRate {
+  #perSecond = 0;
+  #bucket: TokenBucket | undefined;
+
+  take(perSecond: number, now: Millis): boolean {
+    if (perSecond <= 0) return false;
+    if (this.#bucket === undefined || perSecond !== this.#perSecond) {
+      this.#perSecond = perSecond;
+      this.#bucket = new TokenBucket(Math.max(1, BURST_SECONDS * perSecond), perSecond, now);
+    }
+    return this.#bucket.take(now);
+  }
+}
