@@ -123,6 +123,22 @@ test('a call’s stream: open on the first port, modify on change, close at the 
   assert.deepEqual(m.sizes, { calls: 0, ports: 0, streams: 0 });
 });
 
+test('where our RTP begins is chosen here, random for each stream, and kept through every change (RFC 3550 5.1)', () => {
+  const m = control();
+  m.begin(CALL);
+  const s = stream(m, 'c1');
+  m.update('c1', [s], 0);
+  const bases = () => commands(m).flatMap((c) => ('leg' in c ? [c.leg.rtpBase] : []));
+  const [base] = bases();
+  assert.ok(base !== undefined && base.sequence <= 0xffff);
+  m.update('c1', [{ ...s, direction: 'sendonly' }], 1);
+  assert.deepEqual(bases(), [base]);
+  m.update('c1', [{ ...s, active: false }], 2);
+  m.update('c1', [s], 3);
+  const [again] = bases();
+  assert.ok(again !== undefined && again.ssrc !== base.ssrc, 'a new stream');
+});
+
 test('the source is learned anew when the far end’s address or its payload types changed, and only then', () => {
   const m = control();
   m.begin(CALL);

@@ -9,6 +9,7 @@ import { isAuxiliary } from './codec-policy.ts';
 import type {
   PlaneCommand,
   PlaneEvent,
+  RtpBase,
   SessionId,
   StreamCounters,
   StreamId,
@@ -410,11 +411,13 @@ export class MediaControl {
     const { index } = stream;
     const codec = stream.formats.find((f) => !isAuxiliary(f.format.name))?.format.name;
     if (codec !== undefined) media.codecs.set(index, codec);
+    const current = media.open.get(index);
+    const kept = current?.config.kind === stream.kind ? current.config.rtpBase : undefined;
     const config = legConfig(stream, data, {
       cname: media.cname,
       latchWindowMs: this.#options.latchWindowMs ?? LATCH_WINDOW_MS,
+      rtpBase: kept ?? rtpBase(this.#options.random),
     });
-    const current = media.open.get(index);
     if (current !== undefined && current.config.kind === config.kind) {
       if (JSON.stringify(current.config) === JSON.stringify(config)) return;
       this.#modify(current, config, mustRelearn(current.config, config, current.locked));
@@ -533,6 +536,10 @@ export class MediaControl {
   #command(shard: number, command: PlaneCommand): void {
     this.#out.push({ kind: 'command', shard, command });
   }
+}
+
+function rtpBase(random: Random): RtpBase {
+  return { ssrc: random.uint32(), sequence: random.uint32() & 0xffff, timestamp: random.uint32() };
 }
 
 function streamKey(stream: { readonly session: SessionId; readonly stream: StreamId }): string {

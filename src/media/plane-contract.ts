@@ -61,6 +61,14 @@ export interface StreamLegConfig {
   readonly cname: string;
   /** The far end asked for VoIP metrics in our reports (RFC 3611 5.1). */
   readonly voipMetrics?: boolean;
+  /** Where our RTP towards the far end begins (RFC 3550 5.1: random); a successor of the worker goes on from it. Absent: the worker's choice. */
+  readonly rtpBase?: RtpBase;
+}
+
+export interface RtpBase {
+  readonly ssrc: number;
+  readonly sequence: number;
+  readonly timestamp: number;
 }
 
 /** Main to worker. */

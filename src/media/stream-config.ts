@@ -4,7 +4,7 @@ import { sameAddress } from '../machine/address.ts';
 import type { CallId, Priority } from '../meta/message.ts';
 import { META_LIMITS } from '../meta/message.ts';
 import { planeFormat } from './formats.ts';
-import type { SessionId, StreamLegConfig } from './plane-contract.ts';
+import type { RtpBase, SessionId, StreamLegConfig } from './plane-contract.ts';
 
 /** What the plane must know of a call besides its streams. */
 export interface MediaCall {
@@ -22,7 +22,7 @@ export interface MediaCall {
 export function legConfig(
   stream: LegStream,
   data: MediaCall,
-  own: { readonly cname: string; readonly latchWindowMs: number },
+  own: { readonly cname: string; readonly latchWindowMs: number; readonly rtpBase: RtpBase },
 ): StreamLegConfig {
   const { direction, kind, local, packetTime, remote, remoteRtcp, rtcpMux } = stream;
   return {
@@ -43,6 +43,7 @@ export function legConfig(
       planeFormat(f.format, packetTime, f.receivePayloadType, f.sendPayloadType),
     ),
     cname: own.cname,
+    rtpBase: own.rtpBase,
     ...(stream.voipMetrics === true ? { voipMetrics: true } : {}),
   };
 }

@@ -246,14 +246,20 @@ function leg(stream: number, remotePort: number, more: Partial<StreamLegConfig> 
 }
 
 /** A call through the pair: both legs open, both phones known. */
-async function call(pair: Pair, stream: number, inner: Partial<StreamLegConfig> = {}) {
+async function call(
+  pair: Pair,
+  stream: number,
+  inner: Partial<StreamLegConfig> = {},
+  outer: Partial<StreamLegConfig> = {},
+  shard = 0,
+) {
   const inside = await Phone.open();
   const outside = await Phone.open();
   const innerLeg = leg(stream, inside.port, inner);
-  const outerLeg = leg(stream, outside.port);
+  const outerLeg = leg(stream, outside.port, outer);
   const [was1, was2] = [pair.a.of('opened').length, pair.b.of('opened').length];
-  pair.a.plane.command(0, { kind: 'open', leg: innerLeg });
-  pair.b.plane.command(0, { kind: 'open', leg: outerLeg });
+  pair.a.plane.command(shard, { kind: 'open', leg: innerLeg });
+  pair.b.plane.command(shard, { kind: 'open', leg: outerLeg });
   await pair.a.until('opened', was1 + 1);
   await pair.b.until('opened', was2 + 1);
   return { inside, outside, innerLeg, outerLeg };
@@ -493,6 +499,70 @@ test('a dead worker is replaced: the calls go on with the same SSRC and no numbe
   assert.ok(step > 0 && step < 3000, `the sequence goes on upwards (${step})`);
   const ticks = (outside.heard[0]!.readUInt32BE(4) - last.readUInt32BE(4)) >>> 0;
   assert.ok(ticks > 8000 && ticks < 80_000, `the timestamp follows the clock (${ticks})`);
+});
+
+test('a worker that dies in the first second of a call: its successor goes on from where main let it begin', async (t) => {
+  const pair = new Pair();
+  t.after(() => pair.stop());
+  await pair.start([both, both]);
+  pair.session();
+  await pair.a.until('lane-up', 2);
+  const rtpBase = { ssrc: 0x12345678, sequence: 65_530, timestamp: 0xffff_ff00 };
+  const { inside, outside, innerLeg } = await call(pair, 17, {}, { rtpBase });
+  await talk(inside, innerLeg.local.port, 10);
+  await eventually(() => outside.heard.length === 10, 'sound before');
+  const last = outside.heard.at(-1)!;
+  assert.equal(last.readUInt32BE(8), rtpBase.ssrc);
+  process.kill(pair.b.plane.pids()[0]!, 'SIGKILL');
+  await pair.b.until('shard-ready');
+  await pair.a.until('lane-up', 4);
+  outside.heard.length = 0;
+  await talk(inside, innerLeg.local.port, 10);
+  await eventually(() => outside.heard.length === 10, 'sound after');
+  assert.deepEqual([...new Set(outside.heard.map((m) => m.readUInt32BE(8)))], [rtpBase.ssrc]);
+  const step = (outside.heard[0]!.readUInt16BE(2) - last.readUInt16BE(2)) & 0xffff;
+  assert.ok(step > 0 && step < 3000, `the sequence goes on upwards (${step})`);
+  const ticks = (outside.heard[0]!.readUInt32BE(4) - last.readUInt32BE(4)) >>> 0;
+  assert.ok(ticks > 0 && ticks < 80_000, `and so does the timestamp (${ticks})`);
+  for (const phone of [inside, outside]) phone.socket.close();
+});
+
+test('a worker that dies takes no call of another with it; its own are on its successor within a second', async (t) => {
+  const pair = new Pair();
+  t.after(() => pair.stop());
+  await pair.start([both, both], 2);
+  pair.session(2, 'site-a.example', 0);
+  pair.session(2, 'site-a.example', 1);
+  await pair.a.until('lane-up', 4);
+  await pair.b.until('lane-up', 4);
+  const hit = await call(pair, 18);
+  const spared = await call(pair, 19, {}, {}, 1);
+  await talk(hit.inside, hit.innerLeg.local.port, 5);
+  await eventually(() => hit.outside.heard.length === 5, 'sound on the first worker');
+  let talking = true;
+  const said: string[][] = [];
+  const speech = (async () => {
+    while (talking) said.push(await talk(spared.inside, spared.innerLeg.local.port, 10));
+  })();
+  await pause(100);
+  const diedAt = Date.now();
+  process.kill(pair.b.plane.pids()[0]!, 'SIGKILL');
+  hit.outside.heard.length = 0;
+  while (hit.outside.heard.length === 0 && Date.now() - diedAt < 8000) {
+    await talk(hit.inside, hit.innerLeg.local.port, 2);
+  }
+  const gap = Date.now() - diedAt;
+  talking = false;
+  await speech;
+  await eventually(
+    () => spared.outside.heard.length === said.flat().length,
+    'not one packet of the other call is lost',
+  );
+  assert.deepEqual(spared.outside.payloads().sort(), said.flat().sort());
+  assert.ok(hit.outside.heard.length > 0 && gap < 2500, `back after ${gap} ms`);
+  t.diagnostic(`sound came back after ${gap} ms`);
+  for (const { inside, outside } of [hit, spared])
+    for (const phone of [inside, outside]) phone.socket.close();
 });
 
 test('two shards: every lane finds the worker of its shard although main does not know it', async (t) => {

@@ -103,7 +103,7 @@ export class StreamLeg {
     this.lock.latchHost = hostOf(config);
     const base = random.uint32();
     this.check = new ReceiveCheck(rulesOf(config), this.lock, base & 0xffff, random.uint32(), now);
-    this.rebuilder = new Rebuilder(random, resume?.rebuild);
+    this.rebuilder = new Rebuilder(random, resume?.rebuild, config.rtpBase);
     this.tally = new TunnelTally(resume !== undefined);
     this.reports = new RtcpReports(config.cname, random, now);
     this.expectedSince = now;

@@ -223,6 +223,9 @@ function remember(shard: Shard, command: PlaneCommand): void {
       for (const [key, leg] of shard.legs) if (leg.session === command.session) forget(shard, key);
       break;
     case 'open':
+      shard.legs.set(legKey(command.leg), command.leg);
+      begin(shard, command.leg);
+      break;
     case 'modify':
       shard.legs.set(legKey(command.leg), command.leg);
       break;
@@ -238,6 +241,15 @@ function remember(shard: Shard, command: PlaneCommand): void {
     case 'digit':
       break;
   }
+}
+
+/** Until the worker's first snapshot a successor goes on from where main let the stream begin. */
+function begin(shard: Shard, leg: StreamLegConfig): void {
+  const { session, stream, rtpBase } = leg;
+  if (rtpBase === undefined || shard.states.has(legKey(leg))) return;
+  const clockRate = leg.formats[0]?.clockRate ?? 8000;
+  const state: LegState = { rebuild: { ...rtpBase, age: 0, clockRate } };
+  shard.states.set(legKey(leg), { leg: { session, stream, state }, at: Date.now() });
 }
 
 function forget(shard: Shard, key: string): void {

@@ -93,3 +93,18 @@ test('a successor goes on with the same SSRC, above every number used', () => {
   assert.ok(step > 50 && step < 1000, `${step}`);
   assert.equal((next.timestamp - last.timestamp) >>> 0, 4000);
 });
+
+test('a base that main chose is where the numbers begin; a predecessor counts more', () => {
+  const base = { ssrc: 7, sequence: 65_535, timestamp: 0xffff_ffff };
+  const r = new Rebuilder(random, undefined, base);
+  const first = rebuilt(r, 10, 1000);
+  assert.deepEqual([r.ssrc, first.sequence, first.timestamp], [7, 0, 0xffff_ffff]);
+  const state = { ssrc: 9, sequence: 5, timestamp: 6, clockRate: 8000, age: 0 };
+  assert.equal(new Rebuilder(random, state, base).ssrc, 9);
+});
+
+test('a successor of a video stream leaves out more numbers: more packets left since the last snapshot', () => {
+  const state = { ssrc: 9, sequence: 5, timestamp: 6, clockRate: 90_000, age: 1000 };
+  const next = rebuilt(new Rebuilder(random, state), 1, 1);
+  assert.ok(next.sequence > 1500 && next.sequence < 3000, String(next.sequence));
+});

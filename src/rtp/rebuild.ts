@@ -3,6 +3,10 @@ import type { Millis, Random } from '../machine/machine.ts';
 import { writeHeader } from './packet.ts';
 import { MAX_DROPOUT, MAX_MISORDER } from './sequence-window.ts';
 
+const VIDEO_CLOCK = 90_000;
+/** Most packets that left unseen by the last snapshot; less than what makes a receiver begin anew (RFC 3550 A.1, MAX_DROPOUT 3000). */
+const UNSEEN = { voice: 100, video: 2000 } as const;
+
 /** With a sequence jump, a timestamp further from the clock than this is not the same stream's. */
 const PLAUSIBLE_DRIFT_SECONDS = 10;
 
@@ -35,14 +39,21 @@ export class Rebuilder {
   #sequenceShift = 0;
   #timestampShift = 0;
 
-  constructor(random: Random, resume?: RebuildState) {
-    this.ssrc = resume?.ssrc ?? random.uint32();
-    this.sequence = resume?.sequence ?? random.uint32() & 0xffff;
-    this.timestamp = resume?.timestamp ?? random.uint32();
+  /** `base`: where to begin; absent: anywhere. `resume`: where a predecessor was, which then counts instead. */
+  constructor(
+    random: Random,
+    resume?: RebuildState,
+    base?: Pick<RebuildState, 'ssrc' | 'sequence' | 'timestamp'>,
+  ) {
+    const from = resume ?? base;
+    this.ssrc = from?.ssrc ?? random.uint32();
+    this.sequence = from?.sequence ?? random.uint32() & 0xffff;
+    this.timestamp = from?.timestamp ?? random.uint32();
     if (resume === undefined) return;
     this.clockRate = resume.clockRate;
     // Up to a second of packets left after the snapshot; the numbers must not come twice.
-    this.sequence = (this.sequence + 100 + Math.round(resume.age / 10)) & 0xffff;
+    const unseen = resume.clockRate === VIDEO_CLOCK ? UNSEEN.video : UNSEEN.voice;
+    this.sequence = (this.sequence + unseen + Math.round(resume.age / 10)) & 0xffff;
     this.timestamp = (this.timestamp + Math.round((resume.age * resume.clockRate) / 1000)) >>> 0;
   }
 
