@@ -9,15 +9,27 @@ export function parseIp(text: string): Uint8Array | undefined {
 }
 
 function parseIpv4(text: string): Uint8Array | undefined {
-  if (text.length < 7 || text.length > 15) return undefined;
-  const parts = text.split('.');
-  if (parts.length !== 4) return undefined;
+  const { length } = text;
+  if (length < 7 || length > 15) return undefined;
   const out = new Uint8Array(4);
-  for (let i = 0; i < 4; i++) {
-    const part = parts[i]!;
-    if (!/^(0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255) return undefined;
-    out[i] = Number(part);
+  let part = 0;
+  let digits = 0;
+  let value = 0;
+  for (let i = 0; i < length; i++) {
+    const c = text.charCodeAt(i) - 0x30;
+    if (c >= 0 && c <= 9) {
+      if (digits > 0 && value === 0) return undefined; // a leading zero: octal to some
+      value = 10 * value + c;
+      digits++;
+      if (value > 255) return undefined;
+    } else if (c === -2 && digits > 0 && part < 3) {
+      out[part++] = value;
+      digits = 0;
+      value = 0;
+    } else return undefined;
   }
+  if (part !== 3 || digits === 0) return undefined;
+  out[3] = value;
   return out;
 }
 

@@ -8,10 +8,21 @@ export function toHex(bytes: Uint8Array): string {
 
 /** Undefined where `text` is not an even number of hexadecimal digits. */
 export function fromHex(text: string): Uint8Array | undefined {
-  if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text)) return undefined;
+  if (text.length % 2 !== 0) return undefined;
   const out = new Uint8Array(text.length / 2);
-  for (let i = 0; i < out.length; i++) out[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  for (let i = 0; i < out.length; i++) {
+    const high = hexDigit(text.charCodeAt(2 * i));
+    const low = hexDigit(text.charCodeAt(2 * i + 1));
+    if (high < 0 || low < 0) return undefined;
+    out[i] = (high << 4) | low;
+  }
   return out;
+}
+
+function hexDigit(c: number): number {
+  if (c >= 0x30 && c <= 0x39) return c - 0x30;
+  const letter = c | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
 }
 
 /** One octet per character; characters above U+00FF are a bug of the caller and become `?`. */
@@ -64,6 +75,9 @@ export function latin1Text(bytes: Uint8Array, start = 0, end = bytes.length): st
 
 /** UTF-8 octets of `text`; a lone surrogate becomes U+FFFD. */
 export function utf8Bytes(text: string): Uint8Array {
+  let ascii = true;
+  for (let i = 0; i < text.length && ascii; i++) ascii = text.charCodeAt(i) < 0x80;
+  if (ascii) return latin1Bytes(text);
   const out: number[] = [];
   for (const ch of text) {
     let c = ch.codePointAt(0)!;

@@ -1,12 +1,10 @@
 /** A growing big-endian byte writer. `bytes()` returns a view of what was written; the writer may be reused after `reset()`. */
 export class Writer {
   #buffer: Uint8Array;
-  #view: DataView;
   #length = 0;
 
   constructor(capacity = 256) {
     this.#buffer = new Uint8Array(capacity);
-    this.#view = new DataView(this.#buffer.buffer);
   }
 
   get length(): number {
@@ -29,14 +27,16 @@ export class Writer {
 
   u16(value: number): void {
     this.#reserve(2);
-    this.#view.setUint16(this.#length, value);
-    this.#length += 2;
+    this.#buffer[this.#length++] = value >> 8;
+    this.#buffer[this.#length++] = value;
   }
 
   u32(value: number): void {
     this.#reserve(4);
-    this.#view.setUint32(this.#length, value);
-    this.#length += 4;
+    this.#buffer[this.#length++] = value >>> 24;
+    this.#buffer[this.#length++] = value >> 16;
+    this.#buffer[this.#length++] = value >> 8;
+    this.#buffer[this.#length++] = value;
   }
 
   /** 0 .. 2^53-1 in eight octets. */
@@ -53,7 +53,8 @@ export class Writer {
 
   /** Overwrites a 16-bit field written before, e.g. a length that is known only now. */
   patchU16(offset: number, value: number): void {
-    this.#view.setUint16(offset, value);
+    this.#buffer[offset] = value >> 8;
+    this.#buffer[offset + 1] = value;
   }
 
   #reserve(count: number): void {
@@ -62,6 +63,5 @@ export class Writer {
     const grown = new Uint8Array(Math.max(needed, 2 * this.#buffer.length));
     grown.set(this.#buffer);
     this.#buffer = grown;
-    this.#view = new DataView(grown.buffer);
   }
 }

@@ -163,6 +163,7 @@ export class GatewayPolicy {
     const { listeners } = this.#config.sip;
     if (uri.parameters.has('maddr')) return false;
     if (parseIp(uri.host) === undefined) return true;
+    if (listeners.some(({ address, advertise }) => (advertise ?? address).ip === uri.host)) return true;
     const mine = listeners.flatMap(({ address, advertise }) => [address.ip, advertise?.ip ?? address.ip]);
     if (mine.some((ip) => ip === '0.0.0.0' || ip === '::')) return true; // which ones are ours is not known
     return new CidrSet(mine).has(uri.host);

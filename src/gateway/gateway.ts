@@ -15,7 +15,7 @@ import type { GatewayInput, GatewayOutput } from './contract.ts';
 import { GatewayPolicy } from './gateway-policy.ts';
 import { configureH323, h323Decisions, h323Output } from './h323-side.ts';
 import { sipEvent } from './sip-side.ts';
-import { SiteLink } from './site-link.ts';
+import { linkTimerKey, SiteLink } from './site-link.ts';
 import { type GatewayProviders, GatewayState } from './state.ts';
 import { traceEntry } from './trace.ts';
 import { linkTimeout, tunnelEvent } from './tunnel-side.ts';
@@ -181,7 +181,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     this.#drainLinks();
     this.#drainCalls();
     gw.links.delete(site);
-    gw.timers.set(`link:${site}`, undefined);
+    gw.timers.set(linkTimerKey(site), undefined);
   }
 
   #start(): void {
@@ -307,7 +307,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     gw.timers.set('h323', gw.h323.deadline());
     gw.timers.set('media', gw.media.deadline());
     gw.timers.set('registrar', gw.registrar.deadline());
-    for (const link of gw.links.values()) gw.timers.set(`link:${link.site}`, link.deadline());
+    for (const link of gw.links.values()) gw.timers.set(link.timerKey, link.deadline());
     const leaving = gw.sip.unregistering > 0 && gw.now < this.#leaveUntil;
     if (this.#drainUntil !== undefined && gw.calls.size === 0 && !leaving && !gw.stopped) {
       gw.stopped = true;
@@ -353,11 +353,9 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
       case 'trace': {
         gw.emit({ kind: 'sip-message', direction: output.direction, line: output.line });
         if (output.session === undefined) break;
-        const entry = {
-          ...traceEntry(gw.providers.wall(), 'leg', output.direction, output.line),
-          remote: `${output.remote.ip} ${output.transport}`,
-        };
-        gw.trace.addOf(output.session, entry);
+        const { direction, line, remote, transport, session } = output;
+        const at = gw.providers.wall();
+        gw.trace.addOf(session, traceEntry(at, 'leg', direction, line, `${remote.ip} ${transport}`));
         break;
       }
       default:

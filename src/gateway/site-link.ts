@@ -1,6 +1,7 @@
 /** One far gateway (a site at the termination gateway, the termination gateway at a relay) and what is open with it. */
 
 import { toHex } from '../bytes/text.ts';
+import { Writer } from '../bytes/writer.ts';
 import { StreamBases } from '../call/stream-bases.ts';
 import type { Crypto, Millis, Random, Result } from '../machine/machine.ts';
 import { Timers } from '../machine/timers.ts';
@@ -23,8 +24,14 @@ export interface PendingExchange {
 const EXCHANGE_DEADLINE_MS = 10_000;
 const EXCHANGES = 1000;
 
+/** Key of a link's deadline among the gateway's timers. */
+export function linkTimerKey(site: string): string {
+  return `link:${site}`;
+}
+
 export class SiteLink {
   readonly site: string;
+  readonly timerKey: string;
   readonly tunnel: TunnelSession;
   state: 'never' | 'up' | 'down' = 'never';
   sessionId = '';
@@ -41,6 +48,7 @@ export class SiteLink {
   /** Lanes known to be up, by `shard/lane`. */
   readonly lanes = new Set<string>();
   #exchange = 0;
+  readonly #writer = new Writer(512);
   #pending = new Map<number, PendingExchange>();
   #timers = new Timers<number>();
 
@@ -48,6 +56,7 @@ export class SiteLink {
 
   constructor(site: string, options: TunnelOptions, providers: { random: Random; crypto: Crypto }) {
     this.site = site;
+    this.timerKey = linkTimerKey(site);
     this.#gateway = options.role === 'dialer' ? 'relay-gateway' : 'termination-gateway';
     this.bases = new StreamBases(this.#gateway);
     this.tunnel = new TunnelSession(options, providers.crypto, providers.random);
@@ -84,7 +93,7 @@ export class SiteLink {
 
   /** false: the message holds what Meta cannot carry (a stranger's digest parameters, say) and was not sent. */
   send(message: MetaMessage, now: Millis): boolean {
-    const payload = tryEncodeMeta(message, this.minor);
+    const payload = tryEncodeMeta(message, this.minor, this.#writer);
     if (payload.ok) this.tunnel.handle({ kind: 'send', payload: payload.value }, now);
     return payload.ok;
   }

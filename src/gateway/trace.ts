@@ -113,6 +113,7 @@ export function traceEntry(
   column: TraceEntry['column'],
   direction: TraceEntry['direction'],
   line: string,
+  remote?: string,
 ): TraceEntry {
-  return { at, column, direction, line };
+  return remote === undefined ? { at, column, direction, line } : { at, column, direction, line, remote };
 }

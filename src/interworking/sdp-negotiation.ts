@@ -87,6 +87,14 @@ export class SdpNegotiation {
   /** An offer made from the answer to `offerAgain`; its answer changes nothing here. */
   #late: number | undefined;
   #number = 0;
+  /** `streams()` of a state, which is asked for far more often than it changes: the same state gives the same array. */
+  #shown:
+    | {
+        readonly lines: readonly Line[];
+        readonly open: OpenOffer | undefined;
+        readonly streams: readonly LegStream[];
+      }
+    | undefined;
   #remoteKey: string | undefined;
   #version = 0;
   #content = '';
@@ -284,6 +292,8 @@ export class SdpNegotiation {
   /** The streams of this leg as media control shall have them now, by index. Ask after every step. */
   streams(): readonly LegStream[] {
     const open = this.#open;
+    const shownBefore = this.#shown;
+    if (shownBefore?.lines === this.#lines && shownBefore.open === open) return shownBefore.streams;
     const out: LegStream[] = [];
     for (let i = 0; i < Math.max(this.#lines.length, open?.lines.length ?? 0); i++) {
       const old = this.#lines[i];
@@ -293,7 +303,9 @@ export class SdpNegotiation {
       const offering = open?.kind === 'ours' && next !== undefined && shown === old;
       out.push(offering ? legStreamWhileOffering(shown, next) : legStream(shown));
     }
-    return out.sort((a, b) => a.index - b.index);
+    const streams = out.sort((a, b) => a.index - b.index);
+    this.#shown = { lines: this.#lines, open, streams };
+    return streams;
   }
 
   // ---- lines ------------------------------------------------------------------------------------------------------

@@ -42,6 +42,8 @@ export type ModifyStep =
   /** The far end asked for an offer. */
   | 'theirs-asked';
 
+const NO_STREAMS: readonly LegStream[] = [];
+
 export class SipLeg {
   readonly protocol = 'sip';
   readonly session: SessionRef;
@@ -84,7 +86,7 @@ export class SipLeg {
   }
 
   streams(): readonly LegStream[] {
-    return this.ended ? [] : this.negotiation.streams();
+    return this.ended ? NO_STREAMS : this.negotiation.streams();
   }
 
   poll(): SipLegOutput | undefined {

@@ -90,6 +90,8 @@ interface CallMedia {
   toldSilence: boolean;
   released: boolean;
   finished: boolean;
+  /** What `update` was given last; undefined where the plane closed something since. */
+  applied: readonly LegStream[] | undefined;
 }
 
 /** The plane confirms a close within milliseconds; a worker that died does not. */
@@ -161,7 +163,8 @@ export class MediaControl {
   update(call: CallId, streams: readonly LegStream[], now: Millis): void {
     this.#now = Math.max(this.#now, now);
     const media = this.#calls.get(call);
-    if (media?.data === undefined || media.released) return;
+    if (media?.data === undefined || media.released || streams === media.applied) return;
+    media.applied = streams;
     for (const index of [...media.open.keys()]) {
       const wanted = streams.find((s) => s.index === index);
       if (wanted === undefined || !isUsable(wanted)) this.#close(media, index);
@@ -363,6 +366,7 @@ export class MediaControl {
       toldSilence: false,
       released: false,
       finished: false,
+      applied: undefined,
     };
     this.#calls.set(call, media);
     return media;
@@ -476,6 +480,7 @@ export class MediaControl {
     const found = this.#find(counters);
     if (found === undefined) return;
     const { media, index } = found;
+    media.applied = undefined;
     media.done.set(index, addCounters(media.done.get(index), counters));
     media.live.delete(index);
     if (media.closing.has(index)) this.#closed(media, index, false);
@@ -491,6 +496,7 @@ export class MediaControl {
       return;
     }
     media.open.delete(index);
+    media.applied = undefined;
     if (!media.released) this.#out.push({ kind: 'failed', call: media.call, index, reason });
   }
 

@@ -119,7 +119,7 @@ test('connections that never say hello: four at most, closed after 5 s, the sess
   it.world.run(6000);
   assert.equal(it.session.counters.closed['hello-timeout'], 3);
   it.world.send('dialer', 'alive');
-  it.world.run(100);
+  it.world.run(200);
   it.world.checkHealed();
 });
 

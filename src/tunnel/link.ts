@@ -51,6 +51,8 @@ export class Link {
   /** What the far end has acknowledged here, and what we have. */
   acknowledged = 0;
   acknowledgedToPeer = 0;
+  /** When what was received is to be acknowledged at the latest; undefined where nothing is. */
+  acknowledgeAt: Millis | undefined;
   nextHeartbeat: Millis = 0;
   #beats: { readonly id: number; at: Millis }[] = [];
   #lastBeat = 0;

@@ -33,7 +33,7 @@ test('a first connection begins a session: same id, lane key, shards (the smalle
   assert.deepEqual(world.dialer.kinds(), ['session', 'up']);
   world.send('dialer', 'hello');
   world.send('acceptor', 'there');
-  world.run(100);
+  world.run(200); // an acknowledgement that rides on nothing leaves within 100 ms
   world.checkHealed();
 });
 
@@ -283,7 +283,7 @@ test('a second process with the site’s certificate: refused without secret or 
     );
     assert.ok(outputs[0]?.kind === 'event' && outputs[0].event.kind === 'alarm');
     world.send('dialer', 'still mine');
-    world.run(100);
+    world.run(200);
     world.checkHealed();
   }
 });
@@ -407,4 +407,23 @@ test('reconnect backs off: full jitter, never above the maximum, and resets afte
   world.cut(0);
   world.run(3000);
   assert.ok(dials[0]! - at <= 200);
+});
+
+test('an acknowledgement rides on the next payload; alone it leaves after 100 ms, or at once for 32 payloads', () => {
+  const world = new World(3);
+  world.run(500);
+  const quiet = (): number => world.acceptor.session.waiting;
+  world.send('acceptor', 'alone');
+  world.run(50);
+  assert.equal(quiet(), 1);
+  world.run(100);
+  assert.equal(quiet(), 0);
+  world.send('acceptor', 'answered');
+  world.run(20);
+  world.send('dialer', 'the answer');
+  world.run(30);
+  assert.equal(quiet(), 0);
+  for (let i = 0; i < 32; i++) world.send('acceptor', `payload ${i}`);
+  world.run(50);
+  assert.equal(quiet(), 0);
 });

@@ -29,6 +29,9 @@ const HELLO_WITHIN_MS = 5000;
 const DIAL_WITHIN_MS = 10_000;
 const FENCE_WITHIN_MS = 10_000;
 /** A connection that lasted this long resets the backoff. */
+/** A payload is acknowledged so long after it came, or with so many others, or with our own next payload: whichever is first. */
+const ACKNOWLEDGE_WITHIN_MS = 100;
+const ACKNOWLEDGE_AFTER = 32;
 const STABLE_AFTER_MS = 10_000;
 /** Connections of one site at a time, the active one among them; the oldest other one makes room. */
 const MAX_LINKS = 4;
@@ -140,6 +143,7 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
       link.nextHeartbeat,
       link.deadAt(this.#options.deadAfterMs),
       link.fenceDeadline ?? Number.POSITIVE_INFINITY,
+      link.acknowledgeAt ?? Number.POSITIVE_INFINITY,
     );
   }
 
@@ -165,8 +169,11 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
       this.#close(link, 'dead', now);
     } else if (link.fenceDeadline !== undefined && now >= link.fenceDeadline) {
       this.#close(link, 'fence-timeout', now);
-    } else if (now >= link.nextHeartbeat) {
-      this.#beat(link, now);
+    } else {
+      if (now >= link.nextHeartbeat) this.#beat(link, now);
+      if (this.#session !== undefined && now >= (link.acknowledgeAt ?? Number.POSITIVE_INFINITY)) {
+        this.#acknowledge(link, this.#session, now);
+      }
     }
   }
 
@@ -363,8 +370,7 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
       link.heard = now;
       this.#onFrame(link, frame.value, now);
     }
-    // One acknowledgement for everything this piece of the stream brought.
-    if (link === this.#active && this.#session !== undefined) this.#acknowledge(link, this.#session);
+    if (link === this.#active && this.#session !== undefined) this.#acknowledge(link, this.#session, now);
   }
 
   #onFrame(link: Link, frame: Frame, now: Millis) {
@@ -498,12 +504,18 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
   #transmitData(link: Link, session: SessionState, number: number, payload: Uint8Array) {
     this.counters.payloadsOut++;
     link.acknowledgedToPeer = session.received;
+    link.acknowledgeAt = undefined;
     this.#transmit(link, { type: 'data', number, acknowledged: session.received, payload });
   }
 
-  #acknowledge(link: Link, session: SessionState) {
-    if (session.received <= link.acknowledgedToPeer) return;
+  /** Most acknowledgements ride on a data frame of ours that follows soon; the rest leave together, a little late. */
+  #acknowledge(link: Link, session: SessionState, now: Millis) {
+    const waiting = session.received - link.acknowledgedToPeer;
+    if (waiting <= 0) return;
+    link.acknowledgeAt ??= now + ACKNOWLEDGE_WITHIN_MS;
+    if (waiting < ACKNOWLEDGE_AFTER && now < link.acknowledgeAt) return;
     link.acknowledgedToPeer = session.received;
+    link.acknowledgeAt = undefined;
     this.#transmit(link, { type: 'ack', acknowledged: session.received });
   }
 
