@@ -23,15 +23,23 @@ const skip = capturesAbsent;
 interface Expected {
   readonly name: string;
   readonly caller?: string;
+  /** Where the caller's connection of the capture went; default: Asterisk. */
+  readonly callee?: string;
   readonly tunnelling: boolean;
   readonly fastStart: boolean;
   /** What the caller cleared with. */
   readonly cause?: number;
   readonly digits?: string;
   readonly codec?: string;
+  readonly called?: RegExp;
+  /** Whose media it is, where not the caller's. */
+  readonly media?: string;
+  /** What is passed over, and counted. */
+  readonly counted?: string;
 }
 
 const PLUS = '127.0.0.1';
+const GATEKEEPER = '127.0.0.10';
 
 const CALLS: readonly Expected[] = [
   { name: '01-slowstart-separate-h245', tunnelling: false, fastStart: false, cause: 16 },
@@ -78,11 +86,58 @@ const CALLS: readonly Expected[] = [
     digits: '15',
     codec: 'PCMA',
   },
+  // H323Plus through GnuGk with RAS inside call signalling (H.460.17), which is passed over; GnuGk's own leg of that call.
+  {
+    name: '62-gnugk-h46017-tunnelled-ras',
+    caller: PLUS,
+    callee: GATEKEEPER,
+    tunnelling: true,
+    fastStart: false,
+    codec: 'PCMA',
+    called: /^111$/,
+    counted: 'global-call-reference',
+  },
+  {
+    name: '62-gnugk-h46017-tunnelled-ras',
+    caller: GATEKEEPER,
+    callee: CALLER,
+    tunnelling: true,
+    fastStart: false,
+    codec: 'PCMA',
+    called: /^111$/,
+  },
+  {
+    name: '60-gnugk-h46018-19-h323plus-to-asterisk',
+    caller: GATEKEEPER,
+    callee: CALLER,
+    tunnelling: true,
+    fastStart: false,
+    codec: 'PCMA',
+    called: /^111$/,
+  },
+  {
+    name: '35-gk-proxied-faststart',
+    caller: GATEKEEPER,
+    callee: CALLEE,
+    tunnelling: true,
+    fastStart: true,
+    called: /^222$/,
+  },
+  {
+    name: '34-gk-h245-routed-separate',
+    caller: GATEKEEPER,
+    callee: CALLEE,
+    tunnelling: false,
+    fastStart: false,
+    called: /^222$/,
+    media: CALLER,
+  },
 ];
 
 for (const expected of CALLS) {
-  const { name } = expected;
-  test(`the caller of ${name} calls us: channels, digits, release`, { skip }, () => {
+  const { name, callee = expected.caller === PLUS ? CALLER : CALLEE } = expected;
+  const who = expected.caller === GATEKEEPER ? 'GnuGk' : 'the caller';
+  test(`${who} of ${name} calls us: channels, digits, release`, { skip }, () => {
     const from = expected.caller ?? CALLER;
     const net = new Net(1);
     const node = new Node(net, {
@@ -91,10 +146,10 @@ for (const expected of CALLS) {
       peers: [{ name: 'pbx', host: from, tunnelling: expected.tunnelling, fastStart: expected.fastStart }],
     });
     const user = new User(node, capabilities('PCMU', 'PCMA', 'GSM', 'G729'));
-    const heard = playCaller(net, node, stepsOf(name, from, from === PLUS ? CALLER : CALLEE), from);
+    const heard = playCaller(net, node, stepsOf(name, from, callee), from);
     const [incoming] = node.seen('incoming');
     assert.ok(incoming !== undefined);
-    assert.match(incoming.callee.number, /^6\d\d$/);
+    assert.match(incoming.callee.number, expected.called ?? /^6\d\d$/);
     assert.equal(node.seen('incoming').length, 1);
     assert.equal(incoming.fastStart.length > 0, expected.fastStart);
     const codec = expected.codec ?? 'PCMU';
@@ -110,7 +165,7 @@ for (const expected of CALLS) {
     } else {
       assert.deepEqual(
         node.seen('channel-asked').map((e) => [e.channel.capability.codec, e.channel.remoteRtcp?.ip]),
-        [[codec, from]],
+        [[codec, expected.media ?? from]],
       );
     }
     assert.equal(
@@ -131,8 +186,9 @@ for (const expected of CALLS) {
       );
     }
     assert.deepEqual(node.endpoint.sizes, IDLE);
-    const odd = node.counts.filter((c) => !HARMLESS.has(c.reason));
+    const odd = node.counts.filter((c) => !HARMLESS.has(c.reason) && c.reason !== expected.counted);
     assert.deepEqual(odd, [], JSON.stringify(odd));
+    if (expected.counted !== undefined) assert.ok(node.counted(expected.counted) > 0);
   });
 }
 
@@ -237,8 +293,6 @@ function rasOf(name: string, toGatekeeper: boolean): RasMessage[] {
   }
   return out;
 }
-
-const GATEKEEPER = '127.0.0.10';
 
 /** Our client, and a gatekeeper that says what GnuGk said to the first client of a capture. */
 function client(name: string) {
@@ -390,3 +444,38 @@ for (const name of [
     assert.equal(gk.endpoint.sizes.terminals, 1);
   });
 }
+
+test('the terminal of 63-gnugk-rrq-with-password-tokens: its H.235.1 token counts where the alias has a password, else none', {
+  skip,
+}, () => {
+  const TERMINAL = '127.0.0.31'; // as its call signalling address says
+  const name = '63-gnugk-rrq-with-password-tokens';
+  for (const password of [true, false]) {
+    const net = new Net(1);
+    const gk = new Node(net, {
+      name: 'gk',
+      ip: GATEKEEPER,
+      peers: [{ name: 'terminals', host: TERMINAL }],
+      gatekeeper: {},
+      decisions: { terminal: () => (password ? { password: 'secret' } : 'open') },
+    });
+    const source = { ip: TERMINAL, port: 13_030 };
+    const answers: RasMessage[] = [];
+    net.peer(source.ip, source.port).on = (bytes) => {
+      const decoded = decodeRas(bytes);
+      assert.ok(decoded.ok);
+      answers.push(decoded.value.message);
+    };
+    for (const request of rasOf(name, true)) {
+      net.datagram(source, gk, encodeRas(request));
+      net.run(20);
+    }
+    const last = answers.at(-1);
+    if (!password) assert.equal(last?.choice, 'registrationConfirm', 'tokens of other kinds do no harm');
+    else {
+      assert.ok(last?.choice === 'registrationReject');
+      assert.equal(last.value.rejectReason.choice, 'securityDenial');
+      assert.equal(gk.counted('ras-token-wrong'), 1);
+    }
+  }
+});
