@@ -12,6 +12,7 @@ import { forwardCall } from './forwarding.ts';
 import type { GatewayCall } from './gateway-call.ts';
 import { legTo, sourceOf, targetOf } from './legs.ts';
 import type { NoLeg } from './no-leg.ts';
+import { admitCall } from './preemption.ts';
 import { recordOf } from './records.ts';
 import type { SiteLink } from './site-link.ts';
 import type { GatewayState } from './state.ts';
@@ -43,9 +44,12 @@ export function beginFromLeg(gw: GatewayState, begin: BeginFromLeg): Result<Gate
   if (link === undefined) return fail({ cause: 3, reason: 'unknown-site' });
   if (!link.usable)
     return fail({ cause: 41, reason: link.draining ? 'peer-draining' : 'tunnel-down', retryAfterSeconds: 5 });
-  const admitted = gw.policy.admit(
+  // Strangers who dial an emergency number take nobody's place.
+  const known = gw.config.role === 'relay' || begin.account !== undefined;
+  const admitted = admitCall(
+    gw,
     { peer: setup.peer, source: begin.source, site: link.site, emergency },
-    gw.now,
+    known ? 'any' : 'none',
   );
   if (!admitted.ok) return admitted;
   const call = enter(gw, {
@@ -89,7 +93,9 @@ export function beginFromTunnel(
   if (decision.kind === 'tunnel') return fail({ cause: 3, reason: 'route-back-to-tunnel' });
   const target = targetOf(gw, decision);
   if (!target.ok) return target;
-  const admitted = gw.policy.admit({ site: link.site, peer: target.value.peer.name, emergency }, gw.now);
+  const ownNumber = gw.policy.emergency(setup.callee);
+  const preempts = gw.config.role === 'relay' ? 'none' : ownNumber ? 'any' : 'of-site';
+  const admitted = admitCall(gw, { site: link.site, peer: target.value.peer.name, emergency }, preempts);
   if (!admitted.ok) return admitted;
   const leg = legTo(gw, setup.call, target.value);
   const call = enter(gw, {

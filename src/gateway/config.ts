@@ -198,6 +198,8 @@ export interface LimitsConfig {
   readonly maxCallsPerSecondPerSource: number; // default 10
   /** Relay: most octets per second taken from the tunnel's media. */
   readonly maxMediaBytesPerSecond: number;
+  /** An emergency call of the intranet that finds no place ends another call; default true. */
+  readonly preemption?: boolean;
   readonly maxRingSeconds: number; // default 180
   readonly maxCallSeconds: number; // default 14400
   /** No packet either way at this gateway's leg for so long ends the call; 0: never. */

@@ -73,7 +73,7 @@ export interface LogLine {
 
 /** Metric families with one label each; the label's name stands behind it. */
 export const COUNTER_NAMES = {
-  calls: 'result', // connected, failed, refused
+  calls: 'result', // connected, failed, refused, preempted
   callsRefused: 'reason',
   releases: 'cause',
   sipRefused: 'reason',

@@ -10,6 +10,7 @@ import {
   type AdmissionLimits,
   type AdmissionRequest,
   type AdmissionTicket,
+  type ScopeName,
 } from '../policy/admission.ts';
 import { CallerIdentity } from '../policy/caller-identity.ts';
 import {
@@ -229,6 +230,16 @@ export class GatewayPolicy {
       source === undefined ? request : { ...request, source: sourceKey(source) },
       now,
     );
+  }
+
+  /** What has not one place left for such a call. */
+  crowded(request: AdmissionRequest): readonly ScopeName[] {
+    return this.#admission.crowded(request);
+  }
+
+  /** Whether one more call may be ended for another now. */
+  preemption(now: Millis): boolean {
+    return this.#admission.preemption(now);
   }
 
   leave(ticket: AdmissionTicket): void {

@@ -42,10 +42,12 @@ export type AdmissionTicket = string;
 const BURST_SECONDS = 2;
 const SOURCES = 10_000;
 const RESERVED_AT_MOST = 10;
+/** Calls ended for emergency calls. */
+const PREEMPTIONS = { burst: 10, perSecond: 0.5 } as const;
 /** Q.850 42: switching equipment congestion. */
 const CONGESTION = 42;
 
-type ScopeName = 'gateway' | 'peer' | 'site';
+export type ScopeName = 'gateway' | 'peer' | 'site';
 
 class Scope {
   calls = 0;
@@ -90,6 +92,7 @@ export class Admission {
   readonly #sites = new Map<string, Scope>();
   #sources: RateLimiter;
   #emergencies: TokenBucket;
+  readonly #preemptions: TokenBucket;
   readonly #tickets = new Map<AdmissionTicket, readonly Scope[]>();
   #nextTicket = 1;
 
@@ -98,6 +101,7 @@ export class Admission {
     this.#gateway = new Scope(limits, now);
     this.#sources = sourceLimiter(limits, now);
     this.#emergencies = emergencyBucket(limits, now);
+    this.#preemptions = new TokenBucket(PREEMPTIONS.burst, PREEMPTIONS.perSecond, now);
     this.configure(limits, now);
   }
 
@@ -125,7 +129,16 @@ export class Admission {
     return (kind === 'peer' ? this.#peers : this.#sites).get(name)?.calls ?? 0;
   }
 
-  admit(request: AdmissionRequest, now: Millis): Result<AdmissionTicket, Refusal> {
+  /** What has not one place left for such a call. */
+  crowded(request: AdmissionRequest): readonly ScopeName[] {
+    const scopes = this.#scopes(request);
+    if (!scopes.ok) return [];
+    const full = ([, scope]: [ScopeName, Scope]): boolean =>
+      scope.full(request.emergency ? 0 : this.#reserve(scope.limits.maxCalls));
+    return scopes.value.filter(full).map(([kind]) => kind);
+  }
+
+  #scopes(request: AdmissionRequest): Result<[ScopeName, Scope][], Refusal> {
     const scopes: [ScopeName, Scope][] = [['gateway', this.#gateway]];
     for (const [kind, name, table] of [
       ['site', request.site, this.#sites],
@@ -136,6 +149,13 @@ export class Admission {
       if (scope === undefined) return fail({ cause: 21, reason: `${kind}-unknown` });
       scopes.push([kind, scope]);
     }
+    return ok(scopes);
+  }
+
+  admit(request: AdmissionRequest, now: Millis): Result<AdmissionTicket, Refusal> {
+    const found = this.#scopes(request);
+    if (!found.ok) return found;
+    const scopes = found.value;
     for (const [kind, scope] of scopes) {
       const reserve = request.emergency ? 0 : this.#reserve(scope.limits.maxCalls);
       if (scope.full(reserve))
@@ -150,6 +170,11 @@ export class Admission {
       scopes.map(([, scope]) => scope),
     );
     return ok(ticket);
+  }
+
+  /** Whether one more call may be ended for another now: emergency numbers are few, and so are emergencies. */
+  preemption(now: Millis): boolean {
+    return this.#preemptions.take(now);
   }
 
   /** Any number of times; only the first counts. */

@@ -334,6 +334,12 @@ const limits = z
       .max(10_000_000_000)
       .default(25_000_000)
       .describe("Most octets per second taken from the tunnel's media connections."),
+    preemption: z
+      .boolean()
+      .exactOptional()
+      .describe(
+        'An emergency call of the intranet, or of a user who has authenticated, that finds every place taken ends another call (cause 8). Default: true.',
+      ),
     maxRingSeconds: z.int().min(10).max(3600).default(180).describe('A call not answered after this ends.'),
     maxCallSeconds: z.int().min(60).max(604_800).default(14_400).describe('Any call ends after this.'),
     mediaSilenceSeconds: z

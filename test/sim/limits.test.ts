@@ -90,6 +90,78 @@ test('the last places are kept for emergency calls, of either side', () => {
   assert.equal(record!.priority, 'emergency');
 });
 
+/** Both gateways with two places, none of them kept for emergencies. */
+const FULL = {
+  termination: { limits: { ...LIMITS, maxCalls: 2 } },
+  relay: { limits: { ...LIMITS, maxCalls: 2 } },
+};
+
+test('no place left: an emergency call of the intranet takes that of the newest call, ringing ones first (Q.850 8)', () => {
+  const world = new World({
+    ...FULL,
+    phone: {
+      answer: (call, _request, phone) => (call.number === '0302' ? phone.ring(call) : phone.accept(call)),
+    },
+  }).start();
+  const [talking] = place(world, world.pbx, 1, '0301');
+  const [ringing] = place(world, world.pbx, 1, '0302');
+  assert.deepEqual([talking!.state, ringing!.state], ['connected', 'ringing']);
+  const [emergency] = place(world, world.pbx, 1, '112');
+  assert.equal(emergency!.state, 'connected');
+  assert.deepEqual([talking!.state, ringing!.state], ['connected', 'ended']);
+  assert.equal(ringing!.endCause, 8);
+  const [second] = place(world, world.pbx, 1, '112');
+  assert.equal(second!.state, 'connected');
+  assert.deepEqual([talking!.state, talking!.endCause], ['ended', 8]);
+  const [third] = place(world, world.pbx, 1, '112');
+  assert.deepEqual([third!.state, emergency!.state, second!.state], ['ended', 'connected', 'connected']);
+  assert.equal(world.relay.counted('calls/preempted'), 2);
+  assert.ok(world.relay.logs.some((line) => line.event === 'call ended for an emergency call'));
+  finish(world);
+  const ended = world.relay.cdrs.filter((r) => r.cause === 8);
+  assert.deepEqual(
+    ended.map((r) => r.reason),
+    ['preempted', 'preempted'],
+  );
+});
+
+test('an emergency call goes before others at the termination gateway too', () => {
+  const world = new World({ termination: FULL.termination }).start();
+  const outside = place(world, world.phone, 2);
+  assert.deepEqual(tally(outside), { connected: 2, refused: 0 });
+  const [emergency] = place(world, world.pbx, 1, '112');
+  assert.equal(emergency!.state, 'connected');
+  assert.deepEqual(tally(outside), { connected: 1, refused: 1 });
+  assert.equal(world.termination.counted('calls/preempted'), 1);
+  finish(world);
+});
+
+test('a stranger who dials an emergency number ends nobody’s call, at either gateway', () => {
+  for (const full of [{ termination: FULL.termination }, { relay: FULL.relay }]) {
+    const world = new World(full).start();
+    const calls = place(world, world.pbx, 2, '0301');
+    assert.deepEqual(tally(calls), { connected: 2, refused: 0 });
+    const [stranger] = place(world, world.phone, 1, '112');
+    assert.equal(stranger!.state, 'ended');
+    assert.deepEqual(tally(calls), { connected: 2, refused: 0 });
+    finish(world);
+  }
+});
+
+test('preemption can be switched off, and happens no more than now and then', () => {
+  const off = { ...LIMITS, maxCalls: 2, preemption: false };
+  const without = new World({ relay: { limits: off } }).start();
+  const calls = place(without, without.pbx, 2, '0301');
+  assert.equal(place(without, without.pbx, 1, '112')[0]!.state, 'ended');
+  assert.deepEqual(tally(calls), { connected: 2, refused: 0 });
+  finish(without);
+  const wild = new World({ relay: { limits: { ...LIMITS, maxCalls: 40 } } }).start();
+  place(wild, wild.pbx, 40, '0301');
+  place(wild, wild.pbx, 30, '112');
+  assert.ok(wild.relay.counted('calls/preempted') <= 12, 'a burst of ten');
+  finish(wild);
+});
+
 test('ports run out: the call is refused, ports rest 10 s, then calls are taken again', () => {
   const { media } = relayConfig();
   const world = new World({
