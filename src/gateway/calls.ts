@@ -5,6 +5,7 @@ import type { LegCommand, LegEvent, LegId, LegSetup } from '../call/leg.ts';
 import type { H323Leg, H323LegOutput } from '../interworking/h323-leg.ts';
 import type { SipLeg, SipLegOutput } from '../interworking/sip-leg.ts';
 import { fail, type Millis, ok, type Result } from '../machine/machine.ts';
+import type { MediaCall } from '../media/stream-config.ts';
 import type { CallId, CallMessage, Cause, Party } from '../meta/message.ts';
 import { describeMeta } from '../meta/text.ts';
 import type { Refusal } from '../policy/refusal.ts';
@@ -165,7 +166,7 @@ export function enter(gw: GatewayState, options: Enter): Result<GatewayCall, Ref
     shard,
     streamBase: base,
     priority: options.priority,
-    source: peer.symmetric ?? gw.config.media.symmetric,
+    source: mediaSource(peer.symmetric ?? gw.config.media.symmetric, options.source),
     ...(options.source === undefined ? {} : { latchHost: options.source }),
   });
   const half = new HalfCall({
@@ -217,6 +218,11 @@ export function enter(gw: GatewayState, options: Enter): Result<GatewayCall, Ref
   gw.trace.open(id, options.peer, link.site);
   gw.trace.claim(id, call.leg);
   return ok(call);
+}
+
+/** Learning from anybody is stealing by anybody (RTP bleed): where no host is known, a far end is taken at the host it names only. */
+function mediaSource(wished: 'signalled' | 'latch', source: string | undefined): MediaCall['source'] {
+  return wished === 'latch' && source === undefined ? 'signalled-host' : wished;
 }
 
 function legId(gw: GatewayState, adapter: SipLeg | H323Leg | NoLeg): LegId {

@@ -86,6 +86,8 @@ export interface LegTarget {
   readonly peer: PeerConfig;
   /** Where a registered user is, in place of the peer's address. */
   readonly sip?: SipTarget;
+  /** Where the user has registered from. */
+  readonly source?: string;
   readonly h323?: Address;
 }
 
@@ -129,12 +131,11 @@ export function targetOf(
   const binding = gw.registrar.lookup(decision.callee.number, gw.now).at(-1);
   const peer = binding === undefined ? undefined : gw.peer(binding.peer);
   if (binding === undefined || peer === undefined) return fail({ cause: 20, reason: 'not-registered' });
-  return ok({ peer, sip: { uri: binding.uri, flow: binding.flow } });
+  return ok({ peer, sip: { uri: binding.uri, flow: binding.flow }, source: binding.source });
 }
 
 export function sourceOf(target: LegTarget): string | undefined {
   if (target.h323 !== undefined) return target.h323.ip;
-  const flow = target.sip?.flow;
-  if (flow !== undefined) return flow.kind === 'datagram' ? flow.remote.ip : undefined;
+  if (target.source !== undefined) return target.source;
   return familyOf(target.peer.host) === undefined ? undefined : target.peer.host;
 }

@@ -10,6 +10,8 @@ import type { SipUri } from '../sip/message.ts';
 export interface Binding {
   readonly uri: SipUri;
   readonly flow: SipFlow;
+  /** Address the registration came from: the only host besides the signalled one whose media a latching stream may learn. */
+  readonly source: string;
   readonly peer: string;
   readonly callId: string;
   readonly cseq: number;

@@ -183,6 +183,7 @@ function bind(gw: GatewayState, account: string, contact: ContactEntry, event: R
     {
       uri: contact.address.uri,
       flow: event.flow,
+      source: event.remote.ip,
       peer: event.peer,
       callId: event.request.callId,
       cseq: event.request.cseq.number,

@@ -14,7 +14,7 @@ export interface MediaCall {
   /** Stream id = base + LegStream.index. */
   readonly streamBase: number;
   readonly priority: Priority;
-  readonly source: 'signalled' | 'latch';
+  readonly source: 'signalled' | 'signalled-host' | 'latch';
   /** Address the far end's signalling comes from, where known. */
   readonly latchHost?: string;
 }

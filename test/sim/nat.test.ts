@@ -51,3 +51,15 @@ test('where nothing is latched a private media address is refused: 488', () => {
   assert.equal(call.endStatus, 488);
   finish(w);
 });
+
+test('where the host of the signalling is not known (a peer by name) nobody else is learned: RTP bleed', () => {
+  const [internet, ...rest] = terminationConfig().peers;
+  const peers = [{ ...internet!, host: 'sip.example.net', symmetric: 'latch' as const }, ...rest];
+  const w = new World({ termination: { peers } }).start();
+  const call = w.pbx.call('0301234567');
+  w.until(() => call.state === 'ended', 40_000, 'nobody there');
+  const opened = w.termination.planeCommands.flatMap((c) => (c.kind === 'open' ? [c.leg] : []));
+  assert.ok(opened.length > 0);
+  for (const leg of opened) assert.deepEqual([leg.source, leg.latchHost], ['signalled-host', undefined]);
+  finish(w);
+});
