@@ -181,10 +181,13 @@ export interface PeerConfig {
   readonly h323?: H323PeerConfig;
 }
 
-/** Secrets live on GW1 only (relay). */
+/** A remote user. Secrets live on GW1 only (relay). */
 export interface AccountConfig {
   readonly username: string;
-  readonly password: string;
+  /** Relay: always. Termination: never. */
+  readonly password?: string;
+  /** Termination: the site that knows the account, where that is not the first one. It can say of no other number that it is this user's. */
+  readonly site?: string;
   readonly number: string;
   readonly displayName?: string;
 }

@@ -128,7 +128,7 @@ export function h323Decisions(gw: () => GatewayState): H323Decisions {
     terminal: (alias) => {
       const { accounts, h323 } = gw().config;
       const account = accounts.find((a) => a.username === alias || a.number === alias);
-      if (account === undefined) return undefined;
+      if (account?.password === undefined) return undefined;
       return h323?.gatekeeper?.open === true ? 'open' : { password: account.password };
     },
     locate: (number, peer) => {

@@ -18,12 +18,32 @@ type Claim = Omit<PendingExchange, 'purpose'>;
 type Authenticate = Extract<SipEvent, { kind: 'authenticate' }>;
 
 /**
- * The relay gateway that knows this domain's accounts: the first site of the configuration, while its link is up. Never
+ * The relay gateway that knows an account: the site the configuration names for it, else the first one, while its link is up. Never
  * another one: it could take anybody for anyone.
  */
-function home(gw: GatewayState): SiteLink | undefined {
-  const link = gw.links.get(gw.config.tunnel.sites[0]?.name ?? '');
+function home(gw: GatewayState, username: string): SiteLink | undefined {
+  const named = gw.config.accounts.find((a) => a.username === username)?.site;
+  const link = gw.links.get(named ?? gw.config.tunnel.sites[0]?.name ?? '');
   return link?.usable === true ? link : undefined;
+}
+
+/** The number a site says an account has, where it may say so: its own accounts' numbers, and no number of another site's. */
+export function vouched(
+  gw: GatewayState,
+  site: string,
+  username: string,
+  number: string,
+): string | undefined {
+  const { accounts } = gw.config;
+  const listed = accounts.find((a) => a.username === username);
+  const allowed =
+    listed?.site === undefined
+      ? !accounts.some((a) => a.number === number && a.site !== undefined && a.site !== site)
+      : listed.site === site && listed.number === number;
+  if (allowed) return number;
+  gw.count('registrations', 'number-of-another-site');
+  gw.log('warn', 'a site vouches for a number that is not its own', { site });
+  return undefined;
 }
 
 export function authenticate(gw: GatewayState, event: Authenticate): void {
@@ -38,11 +58,11 @@ export function authenticate(gw: GatewayState, event: Authenticate): void {
     settle(gw, claim, undefined);
     return;
   }
-  if (gw.config.accounts.length > 0 || gw.config.role === 'relay') {
+  if (gw.config.role === 'relay' || gw.config.accounts.some((a) => a.password !== undefined)) {
     answer(gw, claim, checkProof(gw, event.proof));
     return;
   }
-  const link = home(gw);
+  const link = home(gw, claim.username);
   const exchange = link?.open({ purpose: 'authenticate', ...claim }, gw.now);
   if (link === undefined || exchange === undefined) {
     gw.count('registrations', 'no-home');

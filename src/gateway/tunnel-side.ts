@@ -10,7 +10,7 @@ import type { TunnelEvent } from '../tunnel/contract.ts';
 import { beginFromTunnel, drainCall, gatewayName, releaseCall } from './calls.ts';
 import type { GatewayCall } from './gateway-call.ts';
 import { recordRefused } from './refused-records.ts';
-import { answer, checkFarProof } from './remote-users.ts';
+import { answer, checkFarProof, vouched } from './remote-users.ts';
 import type { SiteLink } from './site-link.ts';
 import type { GatewayState } from './state.ts';
 import { traceEntry } from './trace.ts';
@@ -222,7 +222,8 @@ function otherMessage(gw: GatewayState, link: SiteLink, message: Exclude<MetaMes
         gw.count('metaRefused', 'unknown-exchange');
         return;
       }
-      answer(gw, pending, message.outcome === 'accepted' ? message.account : undefined);
+      const said = message.outcome === 'accepted' ? message.account : undefined;
+      answer(gw, pending, said === undefined ? undefined : vouched(gw, link.site, pending.username, said));
       break;
     }
     case 'register':

@@ -95,6 +95,14 @@ function checkRelay(file: ConfigFile, config: GatewayConfig, findings: Findings)
       'sites belong into the termination gateway; take them out of this file',
     );
   }
+  config.accounts.forEach((account, index) => {
+    const path = ['accounts', index];
+    if (account.password === undefined)
+      findings.error(path, 'has no "password"; add one of at least 8 characters');
+    if (account.site !== undefined) {
+      findings.error([...path, 'site'], 'is for the termination gateway; take it out here');
+    }
+  });
   if (config.peers.length === 0) {
     findings.error(
       ['peers'],
@@ -147,9 +155,22 @@ function checkTermination(file: ConfigFile, config: GatewayConfig, findings: Fin
       );
     }
   });
-  if (config.accounts.length > 0) {
+  if (config.accounts.some((account) => account.password !== undefined)) {
     findings.error(['accounts'], 'account secrets live in the intranet only; move them to the relay gateway');
   }
+  const sites = config.tunnel.sites.map(nameOf);
+  config.accounts.forEach(({ site, password }, index) => {
+    const path = ['accounts', index];
+    if (site === undefined) {
+      if (password !== undefined) return;
+      findings.error(
+        path,
+        'has no "site"; accounts of the first site need not be listed here, name that of another',
+      );
+    } else if (!sites.includes(site)) {
+      findings.error([...path, 'site'], `there is no site "${site}"; ${suggestion(site, sites)}`);
+    }
+  });
   if (config.mediaNetworks.length > 0) {
     findings.error(['mediaNetworks'], 'is for relay gateways; here use "mediaNetworks" of a peer');
   }

@@ -263,7 +263,17 @@ const account = z
       .string()
       .regex(/^[A-Za-z0-9._-]{1,64}$/, { error: 'must be 1 to 64 letters, digits, ".", "_" or "-"' })
       .describe('User part of the address and digest user name.'),
-    password: z.string().min(8).max(256).describe('Digest password, at least 8 characters.'),
+    password: z
+      .string()
+      .min(8)
+      .max(256)
+      .exactOptional()
+      .describe('Relay only, and there always: digest password, at least 8 characters.'),
+    site: gatewayName()
+      .exactOptional()
+      .describe(
+        'Termination only: the site that knows this account (its password stands there). Accounts that are not listed are those of the first site.',
+      ),
     number: digits().describe('The number calls of this account come from and go to.'),
     displayName: z.string().min(1).max(128).exactOptional().describe('Name shown to the called party.'),
   })
@@ -392,7 +402,9 @@ export const configSchema = z
       .array(account)
       .max(100_000)
       .default([])
-      .describe('Relay only: remote users. Secrets live in the intranet.'),
+      .describe(
+        'Remote users. Relay: with their passwords. Termination: only those of another site than the first, with the site and without password.',
+      ),
     routes: z
       .array(route)
       .max(10_000)

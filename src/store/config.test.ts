@@ -288,6 +288,30 @@ describe('faults say line, column, path and what to do', () => {
       ['20:3: accounts: account secrets live in the intranet only; move them to the relay gateway'],
     ],
     [
+      'an account at a termination gateway without a site, or of one that is not there',
+      edited(
+        TERMINATION,
+        'routes:',
+        'accounts:\n  - {username: a, number: "1"}\n  - {username: b, number: "2", site: gw9}\nroutes:',
+      ),
+      [
+        '20:5: accounts[0]: has no "site"; accounts of the first site need not be listed here, name that of another',
+        '21:38: accounts[1].site: there is no site "gw9"; did you mean "gw1"?',
+      ],
+    ],
+    [
+      'an account at a relay gateway without a password, or with a site',
+      edited(
+        RELAY,
+        'routes:',
+        'accounts:\n  - {username: a, number: "1"}\n  - {username: b, number: "2", password: longenough, site: gw1}\nroutes:',
+      ),
+      [
+        '15:5: accounts[0]: has no "password"; add one of at least 8 characters',
+        '16:60: accounts[1].site: is for the termination gateway; take it out here',
+      ],
+    ],
+    [
       'a termination gateway nobody may dial',
       edited(TERMINATION, '  sites:\n    - name: gw1\n', ''),
       ['4:3: tunnel: nobody may dial; add "sites:" with "- name: NAME" of the relay gateway\'s certificate'],

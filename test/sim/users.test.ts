@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { AccountConfig, GatewayConfig } from '../../src/gateway/config.ts';
 import { finish } from './check.ts';
 import { DigestAnswer } from './digest-answer.ts';
 import { LIMITS, peer, relayConfig, route } from './sim-config.ts';
@@ -123,7 +124,10 @@ test('while the tunnel is cut nobody is told that a password is wrong: 503, not 
 });
 
 /** GW2 with two sites: numbers beginning with 6 live at site-a, with 7 at site-b. */
-function twoSites(): World & { readonly pbxB: World['pbx'] } {
+function twoSites(
+  termination: Partial<GatewayConfig> = {},
+  accounts: { readonly a: AccountConfig[]; readonly b: AccountConfig[] } = { a: [], b: [] },
+): World & { readonly pbxB: World['pbx'] } {
   const site = { maxCalls: 500, maxCallsPerSecond: 1000, maxMediaBytesPerSecond: 10_000_000 };
   const base = new World({
     termination: {
@@ -145,11 +149,14 @@ function twoSites(): World & { readonly pbxB: World['pbx'] } {
         route('out', 'tunnel', '*', 'peer:internet'),
       ],
       limits: LIMITS,
+      ...termination,
     },
+    relay: { accounts: accounts.a },
   });
   const relay = relayConfig();
   base.addGateway({
     ...relay,
+    accounts: accounts.b,
     name: 'site-b',
     sip: { listeners: [{ name: 'udp', transport: 'udp', address: { ip: '10.1.0.1', port: 5060 } }] },
     media: { ...relay.media, pools: [{ ip: '10.1.0.1', ports: [16_384, 17_383] }] },
@@ -195,4 +202,36 @@ test('a site that restarts loses its own calls only', () => {
   assert.equal(second.state, 'connected');
   // The PBX of the restarted gateway learns nothing from it; its own dialog dies with its next request.
   finish(world, { records: 'any' });
+});
+
+const BOB = { username: 'bob', password: 'battery staple', number: '4930202' };
+/** What the termination gateway knows of site-b's accounts. */
+const LISTED = { username: 'bob', number: BOB.number, site: 'site-b' };
+const USERS: Partial<GatewayConfig> = {
+  peers: [peer('users', '', { sources: ['203.0.113.0/24'], authenticate: 'digest' })],
+  routes: [route('in', 'peers', '*', 'tunnel:site-a'), route('out', 'tunnel', '*', 'registered')],
+  accounts: [LISTED],
+};
+
+test('an account that names its site is examined there, all others at the first one', () => {
+  const world = twoSites(USERS, { a: [ACCOUNT], b: [BOB] });
+  assert.equal(register(world, new DigestAnswer(BOB.username, BOB.password)), 200);
+  assert.equal(register(world, new DigestAnswer(ACCOUNT.username, ACCOUNT.password)), 200);
+  assert.equal(register(world, new DigestAnswer(BOB.username, ACCOUNT.password)), 401);
+  const call = world.pbxB.call(BOB.number);
+  world.until(() => call.state === 'connected', 5000, 'connect');
+  const other = world.pbx.call(BOB.number);
+  world.until(() => other.state === 'connected', 5000, 'users are reached from every site');
+  finish(world);
+});
+
+test('a site cannot say that a user is another site’s: neither for its own accounts nor for unlisted ones', () => {
+  // Site-b's account of the name has the number of a user of site-a; site-a's has that of one of site-b.
+  const thief = { ...BOB, number: ACCOUNT.number };
+  const borrower = { ...ACCOUNT, number: BOB.number };
+  const world = twoSites(USERS, { a: [borrower], b: [thief] });
+  assert.equal(register(world, new DigestAnswer(BOB.username, BOB.password)), 401);
+  assert.equal(register(world, new DigestAnswer(ACCOUNT.username, ACCOUNT.password)), 401);
+  assert.equal(world.termination.counted('registrations/number-of-another-site'), 2);
+  finish(world);
 });
