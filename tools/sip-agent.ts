@@ -30,6 +30,8 @@ export interface SipAgentOptions {
   readonly maxCalls?: number;
 }
 
+export type SdpDirection = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
+
 export interface AgentCall {
   readonly number: string;
   readonly direction: 'in' | 'out';
@@ -46,6 +48,11 @@ interface Live extends AgentCall {
   readonly sdpId: number;
   readonly startedAt: bigint;
   readonly sound: Int16Array | undefined;
+  /** What our description says now, and how often it changed. */
+  media: SdpDirection;
+  version: number;
+  /** Says whether our last re-INVITE was taken. */
+  modified: ((taken: boolean) => void) | undefined;
   waiters: (() => void)[];
 }
 
@@ -155,6 +162,20 @@ export class SipAgent {
     return done;
   }
 
+  /** A re-INVITE of ours (hold, taking back, another law); resolves with whether it was taken. */
+  reinvite(call: AgentCall, direction: SdpDirection, law: 'PCMU' | 'PCMA' = call.line.law): Promise<boolean> {
+    const live = [...this.#calls.values()].find((c) => c === call);
+    if (live === undefined) return Promise.resolve(false);
+    live.media = direction;
+    live.version++;
+    const done = new Promise<boolean>((resolve) => {
+      live.modified = resolve;
+    });
+    const body = { contentType: 'application/sdp', bytes: this.#sdp(live, [law]) };
+    this.#command({ kind: 'reinvite', session: live.session, body });
+    return done;
+  }
+
   stop(): void {
     for (const call of this.#calls.values())
       this.#command({ kind: 'end', session: call.session, q850: 16, status: 503 });
@@ -185,6 +206,9 @@ export class SipAgent {
       setupMs: 0,
       state: 'calling',
       endStatus: 0,
+      media: 'sendrecv',
+      version: 1,
+      modified: undefined,
       waiters: [],
       statistics: () => line.statistics,
     };
@@ -252,7 +276,16 @@ export class SipAgent {
           body: { contentType: 'application/sdp', bytes: this.#sdp(call, [call.line.law]) },
         });
         break;
+      case 'modify-accepted':
+        if (event.body !== undefined) this.#takeSdp(call, event.body.bytes);
+        if (event.needsAck) this.#command({ kind: 'acknowledge', session: call.session });
+        call.modified?.(true);
+        break;
+      case 'modify-refused':
+        call.modified?.(false);
+        break;
       case 'ended':
+        call.modified?.(false);
         call.state = 'ended';
         call.endStatus = event.status;
         call.line.stop();
@@ -307,7 +340,7 @@ export class SipAgent {
     return Buffer.from(
       [
         'v=0',
-        `o=- ${call.sdpId} 1 IN ${family} ${this.options.ip}`,
+        `o=- ${call.sdpId} ${call.version} IN ${family} ${this.options.ip}`,
         's=-',
         `c=IN ${family} ${this.options.ip}`,
         't=0 0',
@@ -316,7 +349,7 @@ export class SipAgent {
         `a=rtpmap:${call.line.eventType} telephone-event/8000`,
         `a=fmtp:${call.line.eventType} 0-16`,
         'a=ptime:20',
-        'a=sendrecv',
+        `a=${call.media}`,
         '',
       ].join('\r\n'),
     );

@@ -3,6 +3,7 @@
  * in which a gateway learns where media comes from. What they must get is nothing, what they must put in is nothing.
  */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { compareRepeated } from '../../tools/melody.ts';
 import type { SipAgent } from '../../tools/sip-agent.ts';
@@ -159,6 +160,78 @@ test('early media: the announcement goes to the caller only, nothing of others g
     assert.ok((lab.pbx.taken[taken]?.statistics().received ?? 0) <= 5, mode);
     await phone.hangUp(here);
   }
+});
+
+test('re-INVITE: hold, taking back and another codec, each a race with the attacker, who is there all the time', async () => {
+  for (const [mode, phone] of phones()) {
+    const thief = await attacker('127.0.0.89');
+    const call = await lab.verifiedCall(phone);
+    await sleep(300);
+    const stop = { now: false };
+    const race = (async () => {
+      while (!stop.now) await spray(thief, call, 20);
+    })();
+    const injected = async (ms: number): Promise<number> => {
+      const heard = call.there.statistics().received;
+      await sleep(ms);
+      return call.there.statistics().received - heard;
+    };
+    for (const hold of ['sendonly', 'inactive'] as const) {
+      assert.ok(await phone.reinvite(call.here, hold), `${mode}: ${hold}`);
+      call.here.line.sending = false; // no music: every packet at the PBX would be the attacker's
+      await sleep(200);
+      assert.ok((await injected(800)) <= 1, `${mode}: injected while on hold (${hold})`);
+      assert.ok(await phone.reinvite(call.here, 'sendrecv'), `${mode}: taken back`);
+    }
+    const law = call.here.line.law === 'PCMU' ? 'PCMA' : 'PCMU';
+    await phone.reinvite(call.here, 'sendrecv', law);
+    const heard = call.there.statistics().received;
+    await sleep(1000);
+    stop.now = true;
+    await race;
+    assert.equal(thief.received, 0, `${mode}: RTP bled`);
+    const spoken = call.there.statistics().received - heard;
+    assert.ok(spoken > 40 && spoken < 70, `${mode}: ${spoken} packets at the PBX in a second`);
+    await call.hangUp();
+  }
+});
+
+test('garbage at ten times the call’s rate, from a stranger and from the phone’s own port: the call and its neighbour keep their sound', async () => {
+  const call = await lab.verifiedCall();
+  const neighbour = await lab.verifiedCall();
+  await sleep(300);
+  const thief = await attacker('127.0.0.90');
+  const to = portOf(call);
+  const { socket } = call.here.line;
+  const mark = [call, neighbour].map((c) => c.there.statistics());
+  const began = performance.now();
+  for (let sent = 0; performance.now() - began < 4000; ) {
+    // 500 packets a second in all, half of them from each; some look like RTP of the call.
+    const due = Math.floor((performance.now() - began) / 2) - sent;
+    for (let i = 0; i < due; i++, sent++) {
+      const bytes = randomBytes(1 + (sent % 300));
+      if (sent % 3 === 0 && bytes.length > 12) bytes.set([0x80, sent % 2 === 0 ? 0 : 8], 0);
+      const port = to.port + (sent % 5 === 0 ? 1 : 0);
+      if (sent % 2 === 0) thief.socket.send(bytes, { ip: to.ip, port });
+      else socket.send(bytes, port, to.ip, () => undefined);
+    }
+    await sleep(5);
+  }
+  const seconds = (performance.now() - began) / 1000;
+  [call, neighbour].forEach((c, i) => {
+    const { received, lost } = c.there.statistics();
+    const share = (lost - mark[i]!.lost) / (received - mark[i]!.received);
+    assert.ok(
+      received - mark[i]!.received > 42 * seconds,
+      `call ${i}: ${received - mark[i]!.received} heard`,
+    );
+    assert.ok(received - mark[i]!.received < 51 * seconds + 10, `call ${i}: garbage went in`);
+    assert.ok(share < 0.05, `call ${i}: ${share} lost`);
+  });
+  assert.equal(thief.received, 0);
+  assert.ok(call.match() > 0.5 && neighbour.match() > 0.5, `${call.match()} ${neighbour.match()}`);
+  await call.hangUp();
+  await neighbour.hangUp();
 });
 
 test('another SSRC, or the right one, from the wrong address changes nothing', async () => {

@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { REFUSALS } from '../../media/plane-contract.ts';
+import { parseRtcp } from '../../rtp/rtcp.ts';
+import { parseSource } from '../../rtp/source-words.ts';
 import { SRTP_PROFILES, type SrtpProfileName } from '../../rtp/srtp-profile.ts';
+import { FLAG_CONTROL } from '../../tunnel/media-frame.ts';
+import { PHONE, World } from '../fixtures.test.ts';
 import { MOST_ADDED } from '../packet-transform.ts';
 import { loadKoffiCiphers } from './cipher-koffi.ts';
 import { nodeCiphers } from './cipher-node.ts';
@@ -224,5 +229,44 @@ test('the provider makes the hook of a leg, of either implementation, and refuse
     far.end();
     const short = { profile: a.profile, master: { key: b.master.key, salt: a.master.salt } };
     assert.throws(() => provider.transforms(short, b), /AEAD_AES_256_GCM wants a key of 32/);
+  }
+});
+
+test('a leg with SRTP: media in the clear in the tunnel only, what is not authentic never gets past the hook', async () => {
+  for (const wanted of ['koffi', 'node'] as const) {
+    const provider = await loadSrtp(wanted);
+    const [near, far] = [keying('AES_CM_128_HMAC_SHA1_80'), keying('AEAD_AES_256_GCM')];
+    const phone = provider.transforms(near, far);
+    const w = new World(provider.transforms(far, near));
+    w.open();
+    const send = (sequence: number, damage = -1): void => {
+      const { bytes, plain } = simple(sequence);
+      bytes[1] = 8;
+      const length = phone.rtp.protect(bytes, 0, plain.length);
+      if (damage >= 0) bytes[damage]! ^= 1;
+      w.now += 20;
+      w.engine.packet(0, bytes, 0, length, parseSource(PHONE)!);
+    };
+    for (let n = 1; n <= 50; n++) send(n, n === 25 ? 60 : -1);
+    const heard = w.frames.filter((f) => (f.flags & FLAG_CONTROL) === 0);
+    assert.equal(heard.length, 49);
+    assert.ok(heard.every((f) => f.bytes.length === 160 && f.bytes.every((b) => b === 7)));
+    for (let n = 1; n <= 20; n++) {
+      w.wait(20);
+      w.frame(n, { bytes: new Uint8Array(160).fill(3) });
+    }
+    w.wait(6000);
+    for (const { token, bytes } of w.udp.sent) {
+      const copy = Buffer.concat([bytes, Buffer.alloc(MOST_ADDED)]);
+      const length = (token === 0 ? phone.rtp : phone.rtcp).unprotect(copy, 0, bytes.length);
+      assert.ok(length > 0, `token ${token}: ${length}`);
+      if (token === 0) assert.ok(copy.subarray(12, length).every((b) => b === 3));
+      else assert.ok(parseRtcp(copy, 0, length) !== undefined);
+    }
+    assert.ok(
+      w.udp.sent.some((s) => s.token === 1),
+      'reports too',
+    );
+    assert.equal(w.counters().refused[REFUSALS.indexOf('authentication')], 1);
   }
 });
