@@ -14,6 +14,11 @@ export interface Status {
     readonly session: string;
   }[];
   readonly peers: readonly { readonly name: string; readonly state: string }[];
+  readonly trunks: readonly {
+    readonly peer: string;
+    readonly registered: boolean;
+    readonly reason: string;
+  }[];
   readonly shards: readonly { readonly shard: number; readonly implementation: string }[];
   readonly registrations: number;
   readonly counters: Readonly<Record<string, Readonly<Record<string, number>>>>;
