@@ -564,6 +564,17 @@ class Silent {
   }
 }
 
+test('RFC 3611 5: the worker learns who asked for VoIP metrics', () => {
+  for (const voipMetrics of [true, false]) {
+    const m = control();
+    m.begin(CALL);
+    m.update('c1', [stream(m, 'c1', { voipMetrics })], 0);
+    const [open] = commands(m);
+    assert.ok(open?.kind === 'open');
+    assert.equal(open.leg.voipMetrics === true, voipMetrics);
+  }
+});
+
 test('an answered call without a packet either way for the limit is silent, from the last packet on', () => {
   const s = new Silent([{}]);
   assert.equal(s.wait(400), false, 'not answered yet');
