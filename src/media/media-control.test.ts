@@ -560,7 +560,7 @@ class Silent {
 
   change(more: Partial<LegStream>): void {
     this.streams[0] = { ...this.streams[0]!, ...more };
-    this.m.update('c1', this.streams, this.now);
+    this.m.update('c1', [...this.streams], this.now);
   }
 }
 
