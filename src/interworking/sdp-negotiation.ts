@@ -97,7 +97,8 @@ export class SdpNegotiation {
     | undefined;
   #remoteKey: string | undefined;
   #version = 0;
-  #content = '';
+  /** The description as last written. */
+  #content: Uint8Array | undefined;
   #address = '0.0.0.0';
 
   constructor(options: SdpNegotiationOptions) {
@@ -356,13 +357,19 @@ export class SdpNegotiation {
   #render(lines: readonly Line[]): Uint8Array {
     this.#address = lines.find(isActive)?.port?.advertised.ip ?? this.#address;
     const session = { id: this.#options.sessionId, address: this.#address };
-    const content = JSON.stringify(describeLines(lines, { ...session, version: 0 }));
-    if (content !== this.#content) {
-      this.#content = content;
-      this.#version++;
+    const known = this.#content;
+    if (known !== undefined) {
+      const again = writeSdp(describeLines(lines, { ...session, version: this.#version }));
+      if (sameBytes(again, known)) return known;
     }
-    return writeSdp(describeLines(lines, { ...session, version: this.#version }));
+    this.#version++;
+    this.#content = writeSdp(describeLines(lines, { ...session, version: this.#version }));
+    return this.#content;
   }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((octet, i) => octet === b[i]);
 }
 
 function settled(line: Line): Line {

@@ -51,6 +51,7 @@ class Worker {
   #period = 0;
   #flushPlanned = false;
   #snapshotPhase = 0;
+  #sendPlanned = false;
 
   constructor(start: WorkerStart) {
     this.#shard = start.shard;
@@ -187,6 +188,7 @@ class Worker {
     }
     this.#engine.tick();
     this.#pace();
+    this.#sendEvents();
   }
 
   #snapshot(): void {
@@ -199,10 +201,14 @@ class Worker {
   /** Events of one turn travel together. */
   #emit(event: PlaneEvent): void {
     this.#events.push(event);
-    if (this.#events.length === 1) setImmediate(() => this.#sendEvents());
+    // Nobody acts on it: it goes with the next event, or with the next tick of #keep, and wakes nobody by itself.
+    if (event.kind === 'opened' || this.#sendPlanned) return;
+    this.#sendPlanned = true;
+    setImmediate(() => this.#sendEvents());
   }
 
   #sendEvents(): void {
+    this.#sendPlanned = false;
     if (this.#events.length === 0) return;
     send({ type: 'events', events: this.#events });
     this.#events = [];

@@ -47,6 +47,11 @@ export type SipDirection = 'in' | 'out';
 
 export class GatewayMetrics {
   readonly registry = new Registry();
+  /** By family and label values, all of them bounded. */
+  readonly #tallies = new Map<
+    string,
+    { readonly counter: Counter; readonly labels: Record<string, string>; count: number }
+  >();
   readonly #families = new Map<CounterName, { counter: Counter; label: BoundedLabel }>();
   readonly #callsNow = this.#gauge('calls', 'Calls now, by state', ['state']);
   readonly #callsByRoute = this.#counter('calls_by_route_total', 'Calls by dial rule', ['route']);
@@ -153,7 +158,9 @@ export class GatewayMetrics {
   /** A `count` output of the gateway machine. */
   count(name: CounterName, label: string, by = 1): void {
     const family = this.#families.get(name);
-    family?.counter.inc({ [COUNTER_NAMES[name]]: family.label.bound(label) }, by);
+    if (family === undefined) return;
+    const bounded = family.label.bound(label);
+    this.#tally(family.counter, `${name} ${bounded}`, () => ({ [COUNTER_NAMES[name]]: bounded }), by);
   }
 
   setCalls(byState: Readonly<Record<string, number>>): void {
@@ -184,13 +191,20 @@ export class GatewayMetrics {
 
   /** `startLine` of a message as it is traced; the method of a response is unknown there and shown as `response`. */
   sipMessage(direction: SipDirection, startLine: string): void {
-    this.#sip.inc({ direction, ...sipLabels(startLine) });
+    const key = `sip ${direction} ${sipKind(startLine)}`;
+    this.#tally(this.#sip, key, () => ({ direction, ...sipLabels(startLine) }), 1);
   }
 
   /** `line` of a message as it is traced: `Setup fastStart(4)`, `H.245 openLogicalChannel`, `RAS gatekeeperRequest`. */
   h323Message(direction: SipDirection, line: string): void {
     const { protocol, message } = h323Labels(line);
-    this.#h323.inc({ direction, protocol, message: this.#h323Label.bound(message) });
+    const bounded = this.#h323Label.bound(message);
+    this.#tally(
+      this.#h323,
+      `h323 ${direction} ${protocol} ${bounded}`,
+      () => ({ direction, protocol, message: bounded }),
+      1,
+    );
   }
 
   setPeer(peer: string, up: boolean): void {
@@ -263,8 +277,19 @@ export class GatewayMetrics {
     return Math.max(0, total - most);
   }
 
+  /** Counted per message, told to the library once per scrape: its look-up by labels costs more than the message's counters do. */
+  #tally(counter: Counter, key: string, labels: () => Record<string, string>, by: number): void {
+    const known = this.#tallies.get(key);
+    if (known !== undefined) known.count += by;
+    else this.#tallies.set(key, { counter, labels: labels(), count: by });
+  }
+
   /** The exposition text and its content type, for the HTTP answer. */
   async render(): Promise<{ readonly contentType: string; readonly body: string }> {
+    for (const tally of this.#tallies.values()) {
+      if (tally.count > 0) tally.counter.inc(tally.labels, tally.count);
+      tally.count = 0;
+    }
     return { contentType: this.registry.contentType, body: await this.registry.metrics() };
   }
 
@@ -303,6 +328,15 @@ function h323Labels(line: string): { protocol: string; message: string } {
   const [protocol, name] =
     first === 'H.245' ? ['h245', second] : first === 'RAS' ? ['ras', second] : ['h225', first];
   return { protocol, message: name.startsWith('(') ? name.replace(/[^a-z]/g, '') : name };
+}
+
+/** What tells two start lines' labels apart, cheaply: the status class or the method. */
+function sipKind(startLine: string): string {
+  if (startLine.startsWith('SIP/2.0 ')) return startLine.charAt(8);
+  if (/^[1-6]/.test(startLine)) return startLine.charAt(0);
+  const end = startLine.indexOf(' ');
+  const method = startLine.slice(0, Math.max(0, end));
+  return METHODS.has(method) ? method : 'other';
 }
 
 function sipLabels(startLine: string): { method: string; status: string } {
