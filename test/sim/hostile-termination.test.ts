@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import type { LimitsConfig } from '../../src/gateway/config.ts';
 import { message as anyMessage } from '../../src/meta/arbitraries.test.ts';
 import { encodeMeta } from '../../src/meta/encode.ts';
-import type { CallMessage, MetaMessage } from '../../src/meta/message.ts';
+import type { CallMessage, MediaExchange, MetaMessage } from '../../src/meta/message.ts';
 import { encodeFrame } from '../../src/tunnel/frame.ts';
 import { Attacker, OFFER, party } from './attacker.ts';
 import { finish } from './check.ts';
@@ -21,12 +21,17 @@ const TIGHT: LimitsConfig = {
   maxMediaBytesPerSecond: 123_456,
 };
 
-function attacked(options: { seed?: number; limits?: LimitsConfig; answer?: boolean } = {}) {
+function attacked(
+  options: { seed?: number; limits?: LimitsConfig; answer?: boolean; transferable?: boolean } = {},
+) {
   const world: World = new World({
     seed: options.seed ?? 1,
     relay: {
       limits: options.limits ?? LIMITS,
-      peers: [peer('pbx', '10.0.0.10', { trusted: true }), peer('other', '10.0.0.11')],
+      peers: [
+        peer('pbx', '10.0.0.10', { trusted: true, transferable: options.transferable ?? false }),
+        peer('other', '10.0.0.11'),
+      ],
       routes: [
         route('in', 'tunnel', '6XX', 'peer:pbx'),
         route('sos', 'tunnel', '112', 'peer:pbx'),
@@ -110,6 +115,72 @@ test('set-ups without end: GW1 keeps its own limits on calls and call rate, and 
 function release(call: string): CallMessage {
   return { kind: 'release', call, cause: 16, origin: 'caller' };
 }
+
+test('GW2 asks for transfers: refused as it is by default, whatever the call', () => {
+  const { world, attacker } = attacked();
+  const call = attacker.setup();
+  world.run(500);
+  for (let i = 0; i < 20; i++) attacker.say({ kind: 'transfer-request', call, target: party('0900123') });
+  world.run(500);
+  assert.equal(attacker.of(call).filter((kind) => kind === 'transfer-result').length, 20);
+  assert.equal(attacker.of(call).filter((kind) => kind === 'setup').length, 0);
+  assert.equal(world.relay.counted('transfers/not-permitted'), 20);
+  assert.equal(world.relay.gateway.sizes['calls'], 1);
+  assertContained(world);
+  recover(world);
+});
+
+test('GW2 asks for transfers where they are allowed: one at a time, by the dial rules, within the limits on calls', () => {
+  const { world, attacker } = attacked({ limits: TIGHT, transferable: true });
+  const calls = Array.from({ length: 15 }, () => attacker.setup());
+  world.run(3000);
+  for (let i = 0; i < 400; i++) {
+    const call = calls[i % calls.length]!;
+    attacker.say({ kind: 'transfer-request', call, target: party(i % 3 === 0 ? '112' : `0${i}`) });
+    if (i % 10 === 0) world.run(50);
+    assert.ok(world.relay.gateway.sizes['calls']! <= 20, 'within maxCalls');
+  }
+  world.run(100_000); // nobody answers the new calls
+  assert.ok(world.relay.counted('transfers/pending') > 100);
+  assert.equal(world.relay.counted('transfers/success'), 0);
+  for (const call of calls) attacker.say(release(call));
+  world.run(5000);
+  assertContained(world);
+  recover(world);
+});
+
+test('a new party that GW2 plays answers with nonsense, hangs up or asks for more: the PBX keeps its call, nothing is left', () => {
+  const { world, attacker } = attacked({ transferable: true });
+  for (let round = 0; round < 30; round++) {
+    const call = attacker.setup();
+    world.run(400);
+    attacker.say({ kind: 'transfer-request', call, target: party(`0${round}`) });
+    world.run(50);
+    const next = attacker.calls.at(-1)!;
+    assert.notEqual(next, call);
+    const offer: MediaExchange = { ...OFFER, by: 'terminator', branch: 1 };
+    const plays: readonly CallMessage[] = [
+      { kind: 'proceeding', call: next },
+      { kind: 'connect', call: next, branch: 1, media: offer },
+      { kind: 'connect', call: next, branch: 1 },
+      { kind: 'modify', call: next, media: { ...offer, number: 2 } },
+      { kind: 'modify', call, media: { ...OFFER, number: 2 } },
+      { kind: 'transfer-request', call: next, target: party('0900') },
+      { kind: 'release', call: next, cause: 17, origin: 'callee' },
+      { kind: 'release', call, cause: 16, origin: 'caller' },
+    ];
+    attacker.say(plays[0]!);
+    for (let i = 0; i < 6; i++) {
+      attacker.say(plays[attacker.random.below(plays.length)]!);
+      if (i % 2 === 0) world.run(attacker.random.below(60));
+    }
+    attacker.say({ kind: 'release', call, cause: 16, origin: 'caller' });
+    attacker.say({ kind: 'release', call: next, cause: 16, origin: 'callee' });
+    world.run(300);
+  }
+  assertContained(world);
+  recover(world);
+});
 
 test("the session command bounds the tunnel's media by GW1's own configuration", () => {
   const { world } = attacked({ limits: TIGHT });
@@ -341,7 +412,7 @@ test(`${RUNS} random attacks: GW1 stays within its list and its limits, does not
       fc.integer({ min: 1, max: 1_000_000 }),
       fc.array(act, { minLength: 1, maxLength: 40 }),
       (seed, acts) => {
-        const { world, attacker } = attacked({ seed, limits: TIGHT });
+        const { world, attacker } = attacked({ seed, limits: TIGHT, transferable: seed % 2 === 0 });
         for (const a of acts) {
           perform(world, attacker, a);
           assert.ok(world.relay.gateway.sizes['calls']! <= 40);
