@@ -182,3 +182,31 @@ test('a call to our contact is taken from the trunk, and from nobody else', () =
     [],
   );
 });
+
+test('answers to our REGISTER from anywhere else are nobody’s: no proof leaves, nothing is bound (SIP digest leak)', () => {
+  const { next, net, gw, told } = trunk();
+  const asked = next();
+  const thief = net.peer('192.0.2.66');
+  net.send(thief, gw, respond(asked, 401, 'x', ['WWW-Authenticate: Digest realm="provider", nonce="n"']));
+  net.send(thief, gw, respond(asked, 200, 'x', [`Contact: ${CONTACT};expires=300`]));
+  net.run(400);
+  assert.equal(thief.received.length, 0);
+  assert.deepEqual(told(), []);
+});
+
+test('a registrar that challenges for ever, or with a nonce that is always stale, gets four answers and no more', () => {
+  const { next, answer, told, raw, net } = trunk();
+  let answers = 0;
+  let text = next();
+  for (let i = 0; i < 20; i++) {
+    answer(text, 401, `WWW-Authenticate: Digest realm="provider", nonce="n${i}", qop="auth", stale=true`);
+    const again = raw.received.find((r) => r.text.startsWith('REGISTER '))?.text;
+    if (again === undefined) break;
+    raw.received.length = 0;
+    text = again;
+    answers++;
+  }
+  net.run(100);
+  assert.ok(answers <= 4, `${answers} proofs`);
+  assert.deepEqual(told(), [[false, 'status 401']]);
+});
