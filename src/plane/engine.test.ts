@@ -4,7 +4,7 @@ import { REFUSALS, type StreamLegConfig } from '../media/plane-contract.ts';
 import { RTP_HEADER } from '../rtp/packet.ts';
 import { REFUSAL_COUNT, REFUSED } from '../rtp/refusal.ts';
 import { buildRtcp, parseRtcp } from '../rtp/rtcp.ts';
-import { FLAG_CONTROL, FLAG_DUPLICATE, FLAG_EMERGENCY } from '../tunnel/media-frame.ts';
+import { FLAG_CONTROL, FLAG_DUPLICATE, FLAG_EMERGENCY, MEDIA_HEADER } from '../tunnel/media-frame.ts';
 import { LEG, PHONE, World } from './fixtures.test.ts';
 import type { PacketTransform } from './packet-transform.ts';
 
@@ -83,6 +83,27 @@ test('a leg with a transform: source first, then unprotect, then the other check
   assert.equal(refused[REFUSALS.indexOf('authentication')], 2);
   assert.equal(refused[REFUSALS.indexOf('source')], 1);
   assert.equal(w.udp.sent.find((s) => s.token === 1)?.bytes.at(-1), 2, 'reports too');
+});
+
+test('a packet built where its frame lies is the same as one built elsewhere', () => {
+  const build = (arena: boolean): Uint8Array[] => {
+    const w = new World();
+    const event = { format: 5, sendPayloadType: 101, maxPayload: 4, kind: 'event' } as const;
+    w.open({ formats: [LEG.formats[0]!, { ...LEG.formats[0]!, ...event }] });
+    // As a lane reads them: two frames one after the other, each behind its header.
+    const bytes = new Uint8Array(2 * (MEDIA_HEADER + 160)).fill(0xee);
+    if (arena) w.udp.arena = bytes;
+    for (let i = 0; i < 2; i++) {
+      const start = i * (MEDIA_HEADER + 160) + MEDIA_HEADER;
+      bytes.fill(i + 1, start, start + 160);
+      w.frame(7 + i, { bytes, start, length: 160 });
+    }
+    w.frame(9, { bytes: bytes.fill(4, 20, 24), start: 20, length: 4, format: 5 });
+    return w.rtpSent();
+  };
+  const [direct, copied] = [build(true), build(false)];
+  assert.equal(direct.length, 3);
+  assert.deepEqual(direct, copied);
 });
 
 test('after disorder in the tunnel frames leave in order again, and wait 15 ms at most for it', () => {

@@ -15,6 +15,7 @@ export class FakeUdp implements Udp {
   readonly implementation = 'dgram';
   readonly polled = false;
   readonly outgoing = new Uint8Array(2048);
+  arena: Uint8Array | undefined;
   readonly bound = new Map<number, Address>();
   readonly taken = new Set<string>();
   readonly sent: { token: number; to: string; bytes: Uint8Array }[] = [];
@@ -35,6 +36,10 @@ export class FakeUdp implements Udp {
   }
   send(token: number, destination: Destination, length: number): void {
     this.sent.push({ token, to: formatAddress(destination.address), bytes: this.outgoing.slice(0, length) });
+  }
+  sendFrom(token: number, destination: Destination, start: number, length: number): void {
+    const bytes = this.arena!.slice(start, start + length);
+    this.sent.push({ token, to: formatAddress(destination.address), bytes });
   }
   poll(): void {}
   stop(): void {}

@@ -1,13 +1,12 @@
 import type { Socket } from 'node:net';
-import tls from 'node:tls';
 import type { PlaneEvent, SessionId } from '../media/plane-contract.ts';
 import { systemCrypto } from '../net/providers.ts';
-import { type TlsIdentity, tunnelPeerName } from '../net/tls.ts';
+import type { TlsIdentity } from '../net/tls.ts';
 import { helloProven, type ReceivedHello, readHello, writeHello } from '../tunnel/lane-hello.ts';
 import { FRAME_HELLO, FRAME_HELLO_ACK, type LaneCloseReason } from '../tunnel/media-frame.ts';
 import { Lane } from './lane.ts';
 import type { LaneEnvironment, LaneGroup } from './lane-group.ts';
-import { laneExporter, laneServerOptions } from './lane-tls.ts';
+import type { Connecting, LaneWire } from './lane-wire.ts';
 
 const HELLO_TIMEOUT_MS = 3000;
 /** Connections that have not proven themselves yet: in all, and of one source. */
@@ -18,12 +17,17 @@ const UNPROVEN_INTAKE = 4096;
 /** Refusals told to main per second; a flood of connections is not made a flood of messages. */
 const REFUSALS_PER_SECOND = 10;
 
+interface Pending {
+  connection: Connecting | undefined;
+  lane: Lane | undefined;
+}
+
 /** GW2's side of the lanes: raw sockets from main become TLS, prove themselves and join a session's group. */
 export class LaneAcceptor {
   readonly #environment: LaneEnvironment;
   readonly #group: (session: SessionId) => LaneGroup | undefined;
-  readonly #server: tls.Server;
-  readonly #pending = new Map<Socket, string>();
+  /** Connections that have not proven themselves, and where they come from. */
+  readonly #pending = new Map<Pending, string>();
   readonly #lanes = new Set<Lane>();
   #refusalsAt = 0;
   #refusals = 0;
@@ -31,14 +35,6 @@ export class LaneAcceptor {
   constructor(environment: LaneEnvironment, group: (session: SessionId) => LaneGroup | undefined) {
     this.#environment = environment;
     this.#group = group;
-    this.#server = tls.createServer(laneServerOptions(environment.identity()), (socket) =>
-      this.#secure(socket),
-    );
-    this.#server.on('tlsClientError', (error, socket) => {
-      const reason = error instanceof Error ? error.message : 'handshake failed';
-      this.#refused(socket.remoteAddress, `TLS: ${reason.slice(0, 200)}`);
-      socket.destroy();
-    });
   }
 
   /** A connection accepted by main with `pauseOnConnect`: nothing of it has been read. */
@@ -46,37 +42,39 @@ export class LaneAcceptor {
     const source = socket.remoteAddress ?? '?';
     let ofSource = 0;
     for (const other of this.#pending.values()) if (other === source) ofSource++;
-    socket.on('error', ignore);
     if (this.#pending.size >= MAX_PENDING || ofSource >= MAX_PENDING_OF_SOURCE) {
       this.#refused(source, 'too many unproven connections');
+      socket.on('error', ignore);
       socket.destroy();
       return;
     }
-    this.#pending.set(socket, source);
-    socket.once('close', () => this.#pending.delete(socket));
-    this.#server.emit('connection', socket);
+    const pending: Pending = { connection: undefined, lane: undefined };
+    this.#pending.set(pending, source);
+    pending.connection = this.#environment.wires.accept(socket, {
+      secure: (wire) => this.#secure(wire, pending),
+      closed: (reason) => {
+        // A lane tells its own end.
+        if (this.#pending.delete(pending) && pending.lane === undefined && reason !== undefined)
+          this.#refused(source, reason);
+      },
+    });
   }
 
   update(identity: TlsIdentity): void {
-    this.#server.setSecureContext(laneServerOptions(identity));
+    this.#environment.wires.identify(identity);
   }
 
   /** Unproven lanes time out by themselves; proven ones are kept by their group. */
   stop(): void {
-    for (const socket of this.#pending.keys()) socket.destroy();
+    for (const { connection, lane } of this.#pending.keys()) if (lane === undefined) connection?.destroy();
     for (const lane of this.#lanes) lane.close('stopping');
   }
 
-  #secure(socket: tls.TLSSocket): void {
-    if (!socket.authorized) {
-      this.#refused(socket.remoteAddress, 'certificate not verified');
-      socket.destroy();
-      return;
-    }
+  #secure(wire: LaneWire, pending: Pending): void {
     const environment = this.#environment;
     let group: LaneGroup | undefined;
     const timer = setTimeout(() => this.#refuse(lane, 'hello-timeout'), HELLO_TIMEOUT_MS);
-    const lane: Lane = new Lane(socket, {
+    const lane: Lane = new Lane(wire, {
       pool: environment.pool,
       tcp: environment.tcp,
       quality: () => group?.quality,
@@ -86,7 +84,8 @@ export class LaneAcceptor {
       dirty: () => group?.dirty(),
       hello: (_lane, type, body) => {
         clearTimeout(timer);
-        group = this.#hello(lane, socket, type, body);
+        group = this.#hello(lane, wire, type, body);
+        if (group !== undefined) this.#pending.delete(pending);
       },
       ended: (l, reason) => {
         clearTimeout(timer);
@@ -94,10 +93,11 @@ export class LaneAcceptor {
         group?.ended(l, reason);
       },
     });
+    pending.lane = lane;
     this.#lanes.add(lane);
   }
 
-  #hello(lane: Lane, socket: tls.TLSSocket, type: number, body: Uint8Array): LaneGroup | undefined {
+  #hello(lane: Lane, wire: LaneWire, type: number, body: Uint8Array): LaneGroup | undefined {
     const read = readHello(body);
     if (type !== FRAME_HELLO || !read.ok) {
       this.#refuse(lane, 'hello-refused', read.ok ? 'not a hello' : read.error);
@@ -110,16 +110,15 @@ export class LaneAcceptor {
       return undefined;
     }
     // The certificate must be that of the very site the session belongs to: another site's is not enough.
-    if (tunnelPeerName(socket, new Set([group.peerName])) === undefined) {
+    if (!wire.peerNames.includes(group.peerName)) {
       this.#refuse(lane, 'hello-refused', `certificate is not of ${group.peerName}`);
       return undefined;
     }
-    const exporter = laneExporter(socket);
-    if (!helloProven('dialer', hello, group.key, exporter, systemCrypto)) {
+    if (!helloProven('dialer', hello, group.key, wire.exporter, systemCrypto)) {
       this.#refuse(lane, 'hello-refused', 'no proof of the session key');
       return undefined;
     }
-    return this.#join(lane, group, hello, exporter);
+    return this.#join(lane, group, hello, wire.exporter);
   }
 
   #join(lane: Lane, group: LaneGroup, hello: ReceivedHello, exporter: Uint8Array): LaneGroup | undefined {

@@ -1,4 +1,3 @@
-import tls from 'node:tls';
 import { fromHex } from '../bytes/text.ts';
 import type { Millis, Random } from '../machine/machine.ts';
 import type { LaneCounters, PlaneEvent } from '../media/plane-contract.ts';
@@ -18,7 +17,7 @@ import {
 import type { SessionCommand } from './engine.ts';
 import { type BufferPool, Lane } from './lane.ts';
 import type { LaneTcp } from './lane-tcp.ts';
-import { laneClientOptions, laneExporter } from './lane-tls.ts';
+import type { Connecting, LaneWire, LaneWires } from './lane-wire.ts';
 import type { FrameSink, SessionStreams } from './session-streams.ts';
 
 const CONNECT_TIMEOUT_MS = 3000;
@@ -50,6 +49,7 @@ export interface LaneEnvironment {
   readonly shard: number;
   /** Undefined: without koffi. Set before the first session. */
   readonly tcp: LaneTcp | undefined;
+  readonly wires: LaneWires;
   identity(): TlsIdentity;
   now(): Millis;
   emit(event: PlaneEvent): void;
@@ -62,7 +62,7 @@ interface DialSlot {
   readonly number: number;
   lane: Lane | undefined;
   /** Being connected, or connected and not proven yet. */
-  upcoming: tls.TLSSocket | undefined;
+  upcoming: Connecting | undefined;
   dialledAt: Millis;
   attempts: number;
   timer: NodeJS.Timeout | undefined;
@@ -330,32 +330,35 @@ export class LaneGroup implements FrameSink {
   #dial(slot: DialSlot): void {
     const dial = this.#command.dial;
     if (dial === undefined || this.#over) return;
-    const socket = tls.connect(
-      laneClientOptions(this.#environment.identity(), dial.remote, dial.serverName),
-      () => this.#secure(slot, socket),
-    );
-    slot.upcoming = socket;
-    slot.dialledAt = this.now();
+    let over = false;
     const failed = (): void => {
+      over = true;
       clearTimeout(timer);
-      if (slot.upcoming !== socket) return;
+      if (slot.upcoming !== connecting) return;
       slot.upcoming = undefined;
-      socket.destroy();
+      connecting?.destroy();
       this.#dialLater(slot);
     };
     const timer = setTimeout(failed, CONNECT_TIMEOUT_MS);
-    socket.on('secureConnect', () => clearTimeout(timer));
-    socket.on('error', failed);
-    socket.on('close', failed);
+    const { wires } = this.#environment;
+    const connecting = wires.dial(this.#environment.identity(), dial.remote, dial.serverName, {
+      secure: (wire) => {
+        clearTimeout(timer);
+        if (!over && slot.upcoming === connecting) this.#secure(slot, wire);
+        else wire.destroy();
+      },
+      closed: failed,
+    });
+    slot.upcoming = connecting;
+    slot.dialledAt = this.now();
   }
 
-  #secure(slot: DialSlot, socket: tls.TLSSocket): void {
-    if (slot.upcoming !== socket) return;
+  #secure(slot: DialSlot, wire: LaneWire): void {
     const shard = this.#command.dial!.shard;
-    const exporter = laneExporter(socket);
+    const { exporter } = wire;
     const timer = setTimeout(() => lane.close('hello-timeout'), HELLO_TIMEOUT_MS);
     let proven = false;
-    const lane = new Lane(socket, {
+    const lane = new Lane(wire, {
       pool: this.pool,
       tcp: this.#environment.tcp,
       quality: () => this.quality,
@@ -370,7 +373,7 @@ export class LaneGroup implements FrameSink {
       ended: (l, reason) => {
         clearTimeout(timer);
         if (proven) this.ended(l, reason);
-        // Not proven: the socket's own close event dials again.
+        // Not proven: the connection's own end dials again.
       },
     });
     lane.number = slot.number;

@@ -1,17 +1,16 @@
-import type { Socket } from 'node:net';
-import { endianness } from 'node:os';
+import type { Native, NativeMemory } from './native.ts';
 
 /**
  * What the kernel's TCP can be asked and told about a lane. Everything is a wish: what this kernel does not know is left as it is, and
  * without koffi nothing is asked at all; the lanes' own acknowledgements then do.
  */
 export interface LaneTcp {
-  /** Settings for a lane that has just connected. */
-  tune(socket: Socket, congestion: 'bbr' | 'system'): void;
+  /** Settings for a lane that has just connected. A descriptor of -1 is passed over in silence, here and below. */
+  tune(fd: number, congestion: 'bbr' | 'system'): void;
   /** Octets that the far end's TCP has not acknowledged; -1 unknown. */
-  unacknowledged(socket: Socket): number;
+  unacknowledged(fd: number): number;
   /** Fills `into`; false where it is not to be had. */
-  counts(socket: Socket, into: TcpCounts): boolean;
+  counts(fd: number, into: TcpCounts): boolean;
 }
 
 /** Since the connection began. */
@@ -49,43 +48,33 @@ const RETRANSMIT_AT_MOST_MS = 1000;
 const ACKNOWLEDGE_WITHIN_US = 10_000;
 
 interface Calls {
-  setsockopt(fd: number, level: number, name: number, value: Uint8Array, length: number): number;
-  getsockopt(fd: number, level: number, name: number, value: Uint8Array, length: Uint8Array): number;
-  ioctl(fd: number, request: number, value: Uint8Array): number;
+  setsockopt(fd: number, level: number, name: number, value: number, length: number): number;
+  getsockopt(fd: number, level: number, name: number, value: number, length: number): number;
+  ioctl(fd: number, request: number, value: number): number;
 }
 
-/** Rejects where koffi is not to be had. */
-export async function loadLaneTcp(): Promise<LaneTcp> {
-  if (process.platform !== 'linux' || endianness() !== 'LE' || !['x64', 'arm64'].includes(process.arch)) {
-    throw new Error('needs Linux on x64 or arm64');
-  }
-  const koffi = (await import('koffi')).default;
-  const library = koffi.load(null);
-  const define = (definition: string): never => library.func(definition) as never;
-  return new KernelTcp({
-    setsockopt: define('int setsockopt(int, int, int, void *, uint32_t)'),
-    getsockopt: define('int getsockopt(int, int, int, void *, void *)'),
-    ioctl: define('int ioctl(int, unsigned long, void *)'),
-  });
-}
-
-class KernelTcp implements LaneTcp {
+export class KernelTcp implements LaneTcp {
   readonly #calls: Calls;
-  readonly #word = Buffer.alloc(4);
-  readonly #length = Buffer.alloc(4);
-  readonly #info = Buffer.alloc(INFO_LENGTH);
+  readonly #word: NativeMemory;
+  readonly #length: NativeMemory;
+  readonly #info: NativeMemory;
+  readonly #bbr: NativeMemory;
 
-  constructor(calls: Calls) {
-    this.#calls = calls;
+  constructor(native: Native) {
+    this.#calls = {
+      setsockopt: native.define('int setsockopt(int, int, int, uintptr_t, uint32_t)'),
+      getsockopt: native.define('int getsockopt(int, int, int, uintptr_t, uintptr_t)'),
+      ioctl: native.define('int ioctl(int, unsigned long, uintptr_t)'),
+    };
+    this.#word = native.allocate(4);
+    this.#length = native.allocate(4);
+    this.#info = native.allocate(INFO_LENGTH);
+    this.#bbr = native.text('bbr');
   }
 
-  tune(socket: Socket, congestion: 'bbr' | 'system'): void {
-    const fd = descriptor(socket);
+  tune(fd: number, congestion: 'bbr' | 'system'): void {
     if (fd < 0) return;
-    if (congestion === 'bbr') {
-      const name = Buffer.from('bbr');
-      this.#calls.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, name.length);
-    }
+    if (congestion === 'bbr') this.#calls.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, this.#bbr.address, 3);
     this.#set(fd, TCP_NOTSENT_LOWAT, NOT_SENT_OCTETS);
     this.#set(fd, TCP_THIN_LINEAR_TIMEOUTS, 1);
     this.#set(fd, TCP_RTO_MAX_MS, RETRANSMIT_AT_MOST_MS);
@@ -93,35 +82,29 @@ class KernelTcp implements LaneTcp {
     this.#set(fd, TCP_DELACK_MAX_US, ACKNOWLEDGE_WITHIN_US);
   }
 
-  unacknowledged(socket: Socket): number {
-    const fd = descriptor(socket);
-    if (fd < 0 || this.#calls.ioctl(fd, SIOCOUTQ, this.#word) !== 0) return -1;
-    return this.#word.readInt32LE();
+  unacknowledged(fd: number): number {
+    if (fd < 0 || this.#calls.ioctl(fd, SIOCOUTQ, this.#word.address) !== 0) return -1;
+    return this.#word.bytes.readInt32LE();
   }
 
-  counts(socket: Socket, into: TcpCounts): boolean {
-    const fd = descriptor(socket);
-    this.#length.writeUInt32LE(INFO_LENGTH);
-    if (fd < 0 || this.#calls.getsockopt(fd, IPPROTO_TCP, TCP_INFO, this.#info, this.#length) !== 0) {
+  counts(fd: number, into: TcpCounts): boolean {
+    const [info, length] = [this.#info, this.#length];
+    length.bytes.writeUInt32LE(INFO_LENGTH);
+    if (fd < 0 || this.#calls.getsockopt(fd, IPPROTO_TCP, TCP_INFO, info.address, length.address) !== 0) {
       return false;
     }
-    const told = this.#length.readUInt32LE();
+    const told = length.bytes.readUInt32LE();
     if (told < INFO_DATA_SEGS_OUT + 4) return false; // before Linux 4.6
-    const needless = told < INFO_LENGTH ? 0 : this.#info.readUInt32LE(INFO_DSACK_DUPS);
-    into.segmentsOut = this.#info.readUInt32LE(INFO_DATA_SEGS_OUT);
-    const least = this.#info.readUInt32LE(INFO_MIN_RTT); // microseconds, all ones: none yet
+    const needless = told < INFO_LENGTH ? 0 : info.bytes.readUInt32LE(INFO_DSACK_DUPS);
+    into.segmentsOut = info.bytes.readUInt32LE(INFO_DATA_SEGS_OUT);
+    const least = info.bytes.readUInt32LE(INFO_MIN_RTT); // microseconds, all ones: none yet
     into.roundTripMs = least === 0xffff_ffff ? 0 : least / 1000;
-    into.lost = Math.max(0, this.#info.readUInt32LE(INFO_TOTAL_RETRANS) - needless);
+    into.lost = Math.max(0, info.bytes.readUInt32LE(INFO_TOTAL_RETRANS) - needless);
     return true;
   }
 
   #set(fd: number, name: number, value: number): void {
-    this.#word.writeInt32LE(value);
-    this.#calls.setsockopt(fd, IPPROTO_TCP, name, this.#word, 4);
+    this.#word.bytes.writeInt32LE(value);
+    this.#calls.setsockopt(fd, IPPROTO_TCP, name, this.#word.address, 4);
   }
-}
-
-/** Node has no public name for it; -1 where the handle is gone. */
-function descriptor(socket: Socket): number {
-  return (socket as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
 }

@@ -5,7 +5,7 @@ import { type TlsIdentity, tunnelClientOptions, tunnelServerOptions } from '../n
 import { LANE_EXPORTER_LABEL, LANE_EXPORTER_LENGTH } from '../tunnel/lane-hello.ts';
 
 /** The tunnel's TLS profile (net/tls.ts) with AES-128-GCM first: the cheapest per packet where AES instructions exist. */
-const CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
+export const LANE_CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
 
 export function laneClientOptions(
   identity: TlsIdentity,
@@ -13,11 +13,11 @@ export function laneClientOptions(
   serverName: string,
 ): ConnectionOptions {
   const profile = tunnelClientOptions(identity, serverName);
-  return { ...profile, ciphers: CIPHERS, host: remote.ip, port: remote.port };
+  return { ...profile, ciphers: LANE_CIPHERS, host: remote.ip, port: remote.port };
 }
 
 export function laneServerOptions(identity: TlsIdentity): TlsOptions {
-  return { ...tunnelServerOptions(identity), ciphers: CIPHERS };
+  return { ...tunnelServerOptions(identity), ciphers: LANE_CIPHERS };
 }
 
 /** The connection's secret that the lane hello is bound to. Its label keeps it apart from the signalling connection's. */

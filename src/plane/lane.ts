@@ -1,6 +1,4 @@
-import type { TLSSocket } from 'node:tls';
 import type { Millis } from '../machine/machine.ts';
-import { watchExpiry } from '../net/tls.ts';
 import { AckLog, type PathQuality } from '../tunnel/lane-quality.ts';
 import type { LaneView } from '../tunnel/lane-scheduler.ts';
 import {
@@ -20,6 +18,7 @@ import {
   writeMedia,
 } from '../tunnel/media-frame.ts';
 import type { LaneTcp, TcpCounts } from './lane-tcp.ts';
+import type { LaneWire, WireBuffer } from './lane-wire.ts';
 
 const HEARTBEAT_MS = 1000;
 /** Nothing received for so long although heartbeats are due every second: established, but dead. */
@@ -34,18 +33,25 @@ const LINGER_MS = 500;
 /** One TLS record's worth. */
 const BUFFER = 16 * 1024;
 const POOLED = 64;
+/** setTimeout holds 2^31-1 ms: until a certificate's end it is set day by day. */
+const DAY_MS = 86_400_000;
 /** Headers, acknowledgements and heartbeats come on top of the payload that a session's limit counts. */
 const INTAKE_FACTOR = 2;
 
-/** Write buffers go round: Node keeps one until the system took it. */
+/** Write buffers go round: a wire keeps one until the system took it. */
 export class BufferPool {
-  readonly #free: Buffer[] = [];
+  readonly #free: WireBuffer[] = [];
+  readonly #allocate: (octets: number) => WireBuffer;
 
-  take(): Buffer {
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(BUFFER);
+  constructor(allocate: (octets: number) => WireBuffer) {
+    this.#allocate = allocate;
   }
 
-  give(buffer: Buffer): void {
+  take(): WireBuffer {
+    return this.#free.pop() ?? this.#allocate(BUFFER);
+  }
+
+  give(buffer: WireBuffer): void {
     if (this.#free.length < POOLED) this.#free.push(buffer);
   }
 }
@@ -79,16 +85,16 @@ export class Lane implements LaneView {
   framesIn = 0;
   readonly remote: string;
   readonly openedAt: Millis;
-  readonly #socket: TLSSocket;
+  readonly #wire: LaneWire;
   readonly #owner: LaneOwner;
   readonly #reader: FrameReader;
-  readonly #cancelExpiry: () => void;
-  #buffer: Buffer;
+  #expiry: NodeJS.Timeout | undefined;
+  #buffer: WireBuffer;
   #at = 0;
   readonly #log = new AckLog();
   #sent = 0;
   #acknowledged = 0;
-  /** Octets that Node still holds because the kernel did not take them. */
+  /** Octets that the wire still holds because the kernel did not take them. */
   #held = 0;
   readonly #counts: TcpCounts = { segmentsOut: 0, lost: 0, roundTripMs: 0 };
   readonly #countsBefore: TcpCounts = { segmentsOut: 0, lost: 0, roundTripMs: 0 };
@@ -103,12 +109,11 @@ export class Lane implements LaneView {
   #ended = false;
   #expectHello = true;
 
-  /** `socket` is secure and its peer authorized. */
-  constructor(socket: TLSSocket, owner: LaneOwner) {
+  constructor(wire: LaneWire, owner: LaneOwner) {
     const now = owner.now();
-    this.#socket = socket;
+    this.#wire = wire;
     this.#owner = owner;
-    this.remote = `${socket.remoteAddress ?? '?'}`;
+    this.remote = wire.remote;
     this.#buffer = owner.pool.take();
     this.openedAt = now;
     this.writtenAt = now;
@@ -116,13 +121,13 @@ export class Lane implements LaneView {
     this.#creditAt = now;
     this.#heardAt = now;
     this.#heartbeatAt = now + HEARTBEAT_MS;
-    this.#cancelExpiry = watchExpiry(socket, () => this.close('certificate'));
     this.#reader = new FrameReader(this.#handler());
-    socket.setNoDelay(true);
-    socket.on('data', (chunk: Buffer) => this.#data(chunk));
-    socket.on('error', (error) => this.#end(error.message));
-    socket.on('close', () => this.#end('closed by the far end'));
-    socket.on('end', () => this.close('stopping'));
+    this.#watchExpiry();
+    wire.attach({
+      data: (bytes, start, end) => this.#data(bytes, start, end),
+      finished: () => this.close('stopping'),
+      closed: (reason) => this.#end(reason ?? 'closed by the far end'),
+    });
   }
 
   /** Octets written and not yet acknowledged: by the far end's TCP where the kernel tells, else by the far end's frames. */
@@ -144,7 +149,7 @@ export class Lane implements LaneView {
   }
 
   tune(congestion: 'bbr' | 'system'): void {
-    this.#owner.tcp?.tune(this.#socket, congestion);
+    this.#owner.tcp?.tune(this.#wire.fd, congestion);
   }
 
   /** Before lanes are chosen: what has been acknowledged meanwhile. */
@@ -152,14 +157,14 @@ export class Lane implements LaneView {
     const quality = this.#owner.quality();
     const tcp = this.#owner.tcp;
     if (quality === undefined || tcp === undefined || this.#log.outstanding === 0) return;
-    const unacknowledged = tcp.unacknowledged(this.#socket);
+    const unacknowledged = tcp.unacknowledged(this.#wire.fd);
     if (unacknowledged >= 0) this.#log.settle(unacknowledged + this.#held, now, quality);
   }
 
   /** Segments sent and lost since the last call go into `quality`. */
   count(quality: PathQuality): void {
     const [counts, before] = [this.#counts, this.#countsBefore];
-    if (this.#ended || this.#owner.tcp?.counts(this.#socket, counts) !== true) return;
+    if (this.#ended || this.#owner.tcp?.counts(this.#wire.fd, counts) !== true) return;
     quality.counted(counts.segmentsOut - before.segmentsOut, counts.lost - before.lost);
     if (counts.roundTripMs > 0) quality.roundTrip(counts.roundTripMs, this.#owner.now());
     before.segmentsOut = counts.segmentsOut;
@@ -168,13 +173,14 @@ export class Lane implements LaneView {
 
   sendMedia(frame: MediaFrame): void {
     if (BUFFER - this.#at < MEDIA_HEADER + frame.length) this.flush(this.#owner.now());
-    this.#at = writeMedia(this.#buffer, this.#at, frame);
+    const { bytes, start } = this.#buffer;
+    this.#at = writeMedia(bytes, start + this.#at, frame) - start;
     this.framesOut++;
     this.#owner.dirty(this);
   }
 
   sendHello(type: typeof FRAME_HELLO | typeof FRAME_HELLO_ACK, body: Uint8Array): void {
-    this.#write(Buffer.from(helloFrame(type, body)));
+    this.#write(helloFrame(type, body));
   }
 
   /** Writes what has been collected, with an acknowledgement where one is due: one write, one TLS record. */
@@ -182,17 +188,22 @@ export class Lane implements LaneView {
     if (this.#ended) return;
     // With other frames an acknowledgement costs next to nothing; alone it is a segment that can be lost.
     if (this.#at > 0 ? this.#unacked > CONTROL_FRAME : this.#ackDue(now)) this.#appendAck(now);
-    if (this.#at === 0) return;
+    if (this.#at > 0) this.#send(now);
+  }
+
+  #send(now: Millis): void {
+    const octets = this.#at;
     const buffer = this.#buffer;
-    const view = buffer.subarray(0, this.#at);
     this.#buffer = this.#owner.pool.take();
     this.#at = 0;
-    this.#writing(view.length, now);
-    this.#socket.write(view, () => {
-      this.#held -= view.length + RECORD_OCTETS;
-      this.#owner.pool.give(buffer);
-    });
+    this.#writing(octets, now);
+    this.#wire.write(buffer, octets, this.#taken);
   }
+
+  readonly #taken = (buffer: WireBuffer, octets: number): void => {
+    this.#held -= octets + RECORD_OCTETS;
+    this.#owner.pool.give(buffer);
+  };
 
   #writing(octets: number, now: Millis): void {
     this.#sent = (this.#sent + octets) >>> 0;
@@ -211,7 +222,8 @@ export class Lane implements LaneView {
     if (!this.usable || now < this.#heartbeatAt) return;
     this.#heartbeatAt = now + HEARTBEAT_MS;
     this.#room(now, 2 * CONTROL_FRAME);
-    this.#at = writeHeartbeat(this.#buffer, this.#at, now >>> 0, false);
+    writeHeartbeat(this.#buffer.bytes, this.#next, now >>> 0, false);
+    this.#at += CONTROL_FRAME;
     this.#appendAck(now);
     this.flush(now);
   }
@@ -219,10 +231,10 @@ export class Lane implements LaneView {
   /** Ends the lane and tells the far end why. */
   close(reason: LaneCloseReason): void {
     if (this.#ended) return;
-    this.#write(Buffer.from(closeFrame(reason)));
-    this.#socket.end();
+    this.#write(closeFrame(reason));
+    this.#wire.end();
     // A dead connection takes no goodbye.
-    setTimeout(() => this.#socket.destroy(), LINGER_MS).unref();
+    setTimeout(() => this.#wire.destroy(), LINGER_MS).unref();
     // Replaced or not needed any more: what the far end sent before it knew is still good.
     this.#lingering = this.usable && (reason === 'replaced' || reason === 'renewed');
     this.#end(reason);
@@ -242,9 +254,9 @@ export class Lane implements LaneView {
       heartbeat: (stamp, reply) => this.#heartbeat(stamp, reply),
       close: (reason) => {
         if (!this.#ended) this.flush(this.#owner.now());
-        this.#socket.end();
+        this.#wire.end();
         this.#end(`far end: ${reason}`);
-        setTimeout(() => this.#socket.destroy(), 500).unref();
+        setTimeout(() => this.#wire.destroy(), LINGER_MS).unref();
       },
       hello: (type, body) => {
         // Exactly one, first.
@@ -258,13 +270,13 @@ export class Lane implements LaneView {
     };
   }
 
-  #data(chunk: Buffer): void {
+  #data(bytes: Uint8Array, start: number, end: number): void {
     if (this.#ended && !this.#lingering) return;
     const now = this.#owner.now();
     this.#heardAt = now;
-    this.#throttle(chunk.length, now);
-    this.#received = (this.#received + chunk.length) >>> 0;
-    const failure = this.#reader.push(chunk);
+    this.#throttle(end - start, now);
+    this.#received = (this.#received + end - start) >>> 0;
+    const failure = this.#reader.push(bytes, start, end);
     if (this.#ended) return;
     if (failure !== undefined) {
       this.close(failure);
@@ -279,10 +291,10 @@ export class Lane implements LaneView {
     this.#credit = Math.min(rate, this.#credit + ((now - this.#creditAt) / 1000) * rate) - octets;
     this.#creditAt = now;
     if (this.#credit >= 0) return;
-    this.#socket.pause();
+    this.#wire.pause();
     // As long as the debt takes to be paid.
     const pause = Math.min(1000, Math.max(10, (-this.#credit / rate) * 1000));
-    setTimeout(() => this.#socket.resume(), pause).unref();
+    setTimeout(() => this.#wire.resume(), pause).unref();
   }
 
   #acked(received: number): void {
@@ -305,8 +317,14 @@ export class Lane implements LaneView {
       return;
     }
     this.#room(now, CONTROL_FRAME);
-    this.#at = writeHeartbeat(this.#buffer, this.#at, stamp, true);
+    writeHeartbeat(this.#buffer.bytes, this.#next, stamp, true);
+    this.#at += CONTROL_FRAME;
     this.#owner.dirty(this);
+  }
+
+  /** Where the next frame goes in the buffer's bytes. */
+  get #next(): number {
+    return this.#buffer.start + this.#at;
   }
 
   get #unacked(): number {
@@ -321,7 +339,8 @@ export class Lane implements LaneView {
   #appendAck(now: Millis): void {
     // There is room: frames leave at least this much (BUFFER is more than MAX_FRAME and an ack).
     if (BUFFER - this.#at < CONTROL_FRAME) return;
-    this.#at = writeAck(this.#buffer, this.#at, this.#received);
+    writeAck(this.#buffer.bytes, this.#next, this.#received);
+    this.#at += CONTROL_FRAME;
     this.#receivedAcked = this.#received;
     this.#ackedAt = now;
   }
@@ -330,14 +349,21 @@ export class Lane implements LaneView {
     if (BUFFER - this.#at < Math.max(octets, MAX_FRAME)) this.flush(now);
   }
 
-  #write(bytes: Buffer): void {
+  /** A frame of the lane's own, at once. */
+  #write(bytes: Uint8Array): void {
     if (this.#ended) return;
     const now = this.#owner.now();
     this.flush(now);
-    this.#writing(bytes.length, now);
-    this.#socket.write(bytes, () => {
-      this.#held -= bytes.length + RECORD_OCTETS;
-    });
+    this.#buffer.bytes.set(bytes, this.#next);
+    this.#at = bytes.length;
+    this.#send(now);
+  }
+
+  #watchExpiry(): void {
+    const left = this.#wire.lifetime();
+    const next = left > 0 ? () => this.#watchExpiry() : () => this.close('certificate');
+    this.#expiry = setTimeout(next, Math.min(left, DAY_MS));
+    this.#expiry.unref();
   }
 
   #end(reason: string): void {
@@ -345,7 +371,7 @@ export class Lane implements LaneView {
     this.#ended = true;
     this.usable = false;
     if (!this.#lingering) this.#reader.stop();
-    this.#cancelExpiry();
+    clearTimeout(this.#expiry);
     this.#owner.ended(this, reason);
   }
 }

@@ -15,10 +15,12 @@ import {
   FLAG_DUPLICATE,
   FLAG_EMERGENCY,
   FLAG_MARKER,
+  MEDIA_HEADER,
   type MediaFrame,
   mediaFrame,
 } from '../tunnel/media-frame.ts';
 import { QUALITY_LENGTH, readQuality, writeQuality } from '../tunnel/quality-report.ts';
+import { IDENTITY } from './packet-transform.ts';
 import type { ReportExtra } from './rtcp-reports.ts';
 import type { SendFormat, StreamLeg } from './stream-leg.ts';
 import type { Udp } from './udp.ts';
@@ -252,11 +254,18 @@ export class PacketPath {
       leg.rebuilder.swallow(frame.sequence);
       return;
     }
-    const out = this.#udp.outgoing;
     const rules = format.rules;
+    // The payload stays where the lane put it; the RTP header goes over the frame's, which has been read.
+    const inPlace =
+      frame.bytes === this.#udp.arena &&
+      frame.start >= MEDIA_HEADER &&
+      leg.rtpTransform === IDENTITY &&
+      rules.kind !== 'event';
+    const out = inPlace ? frame.bytes : this.#udp.outgoing;
+    const at = inPlace ? frame.start - RTP_HEADER : 0;
     leg.rebuilder.header(
       out,
-      0,
+      at,
       rules.sendPayloadType,
       (frame.flags & FLAG_MARKER) !== 0,
       frame.sequence,
@@ -265,9 +274,16 @@ export class PacketPath {
       frame.length,
       now,
     );
+    const length = RTP_HEADER + frame.length;
+    if (inPlace) {
+      this.#udp.sendFrom(2 * leg.slot, leg.destination, at, length);
+      leg.packetsOut++;
+      leg.bytesOut += length;
+      return;
+    }
     if (rules.kind === 'event') rebuildEvent(frame.bytes, frame.start, out, RTP_HEADER);
     else copyBytes(frame.bytes, frame.start, frame.length, out, RTP_HEADER);
-    this.#sendRtp(leg, RTP_HEADER + frame.length);
+    this.#sendRtp(leg, length);
   }
 
   /** An event for signalling: all its packets have one timestamp, the last ones are repeated (RFC 4733 2.5.1). */

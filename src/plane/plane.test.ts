@@ -204,7 +204,8 @@ class Phone {
   }
 }
 
-let nextPort = 41_000 + 2 * Math.floor(Math.random() * 1000);
+// Below the ports that the system gives out by itself.
+let nextPort = 10_000 + 2 * Math.floor(Math.random() * 4500);
 
 function leg(stream: number, remotePort: number, more: Partial<StreamLegConfig> = {}): StreamLegConfig {
   nextPort += 2;

@@ -60,6 +60,10 @@ export class DgramUdp implements Udp {
     return address.port > 0 && parseSource(address) !== undefined ? { address } : undefined;
   }
 
+  readonly arena = undefined;
+
+  sendFrom(): void {}
+
   send(token: number, destination: Destination, length: number): void {
     const socket = this.#sockets.get(token);
     // dgram sends later: it needs a copy.

@@ -1,7 +1,8 @@
-import { endianness } from 'node:os';
 import { type Address, isIpv6 } from '../machine/address.ts';
 import { MAX_DATAGRAM } from '../rtp/packet.ts';
 import { isV4, parseSource, type SourceWords, sourceWords } from '../rtp/source-words.ts';
+import { type Arena, type Native, type NativeMemory, viewOf } from './native.ts';
+import type { Poller } from './poller.ts';
 import type { Destination, Udp, UdpReceiver } from './udp.ts';
 
 // Linux constants; the same on x86-64 and arm64 (include/uapi/asm-generic).
@@ -14,14 +15,7 @@ const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
-const EPOLLIN = 1;
-const EPOLL_CTL_ADD = 1;
-const EPOLL_CLOEXEC = 0x80000;
 
-/** struct epoll_event is packed on x86-64 only. */
-const EVENT_SIZE = process.arch === 'x64' ? 12 : 16;
-const EVENT_DATA = EVENT_SIZE - 8;
-const EVENTS = 512;
 /** Datagrams taken from one socket per poll: a flood on one port leaves the others their turn. */
 const BATCH = 16;
 const MSGHDR = 64; // struct mmsghdr
@@ -29,24 +23,15 @@ const IOVEC = 16;
 const NAME = 32; // room for a sockaddr_in6 (28)
 const SLOT = 2048;
 
-/** System calls as plain functions of numbers; addresses are given raw, so that a call allocates nothing. */
+/** System calls as plain functions of numbers. */
 interface Calls {
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: number, length: number): number;
   setsockopt(fd: number, level: number, name: number, value: number, length: number): number;
   close(fd: number): number;
   sendto(fd: number, data: number, length: number, flags: number, to: number, toLength: number): number;
+  recvfrom(fd: number, into: number, length: number, flags: number, from: number, fromLength: number): number;
   recvmmsg(fd: number, messages: number, count: number, flags: number, timeout: number): number;
-  epoll_create1(flags: number): number;
-  epoll_ctl(epoll: number, operation: number, fd: number, event: number): number;
-  epoll_wait(epoll: number, events: number, count: number, timeout: number): number;
-}
-
-interface Native {
-  readonly calls: Calls;
-  /** Memory that never moves, and where it is. */
-  allocate(octets: number): { readonly bytes: Uint8Array; readonly address: number };
-  lastError(): string;
 }
 
 interface KoffiDestination extends Destination {
@@ -55,87 +40,70 @@ interface KoffiDestination extends Destination {
   readonly length: number;
 }
 
-/** Rejects where koffi or the system calls are not to be had (other systems, musl without a build, ...). */
-export async function loadKoffiUdp(receiver: UdpReceiver): Promise<Udp> {
-  if (process.platform !== 'linux' || endianness() !== 'LE' || !['x64', 'arm64'].includes(process.arch)) {
-    throw new Error('the koffi plane needs Linux on x64 or arm64');
-  }
-  return new KoffiUdp(receiver, await loadNative());
-}
-
-async function loadNative(): Promise<Native> {
-  const koffi = (await import('koffi')).default;
-  const library = koffi.load(null);
-  const define = (definition: string): never => library.func(definition) as never;
-  const calls: Calls = {
-    socket: define('int socket(int, int, int)'),
-    bind: define('int bind(int, uintptr_t, uint32_t)'),
-    setsockopt: define('int setsockopt(int, int, int, uintptr_t, uint32_t)'),
-    close: define('int close(int)'),
-    sendto: define('intptr_t sendto(int, uintptr_t, size_t, int, uintptr_t, uint32_t)'),
-    recvmmsg: define('int recvmmsg(int, uintptr_t, uint32_t, int, uintptr_t)'),
-    epoll_create1: define('int epoll_create1(int)'),
-    epoll_ctl: define('int epoll_ctl(int, int, int, uintptr_t)'),
-    epoll_wait: define('int epoll_wait(int, uintptr_t, int, int)'),
-  };
-  const names = new Map(Object.entries(koffi.os.errno).map(([name, value]) => [Number(value), name]));
-  return {
-    calls,
-    allocate(octets) {
-      const bytes = Buffer.allocUnsafeSlow(octets).fill(0);
-      return { bytes, address: Number(koffi.address(bytes)) };
-    },
-    lastError: () => names.get(koffi.errno()) ?? `errno ${koffi.errno()}`,
-  };
-}
-
-/** epoll, recvmmsg and sendto through koffi; nothing is allocated per packet. */
-class KoffiUdp implements Udp {
+/** recvfrom, recvmmsg and sendto through koffi, told by a Poller; nothing is allocated per packet. */
+export class KoffiUdp implements Udp {
   readonly implementation = 'koffi';
   readonly polled = true;
   readonly outgoing: Uint8Array;
+  readonly arena: Uint8Array;
+  readonly #arenaAt: number;
   readonly #native: Native;
   readonly #calls: Calls;
+  readonly #poller: Poller;
   readonly #receiver: UdpReceiver;
-  readonly #epoll: number;
   readonly #outgoingAt: number;
-  readonly #events: DataView;
-  readonly #eventsAt: number;
-  readonly #buffers: Uint8Array;
-  readonly #names: DataView;
+  /** Part of the arena for datagrams that come in. */
+  readonly #buffersAt: number;
+  readonly #names: NativeMemory;
+  readonly #namesView: DataView;
   readonly #messages: DataView;
   readonly #messagesAt: number;
-  readonly #scratch: { readonly bytes: Uint8Array; readonly address: number };
+  /** A sockaddr's length, told and asked back. */
+  readonly #nameLength: NativeMemory;
+  readonly #nameLengthView: DataView;
+  readonly #scratch: NativeMemory;
   readonly #source = sourceWords();
   #fds = new Int32Array(64).fill(-1);
+  /** In which poll a token had something to read last. */
+  #readIn = new Int32Array(64);
+  #polls = 1;
 
-  constructor(receiver: UdpReceiver, native: Native) {
+  /** `arena`: where frames of lanes are, too; packets are built and sent where they came in. */
+  constructor(receiver: UdpReceiver, native: Native, poller: Poller, arena: Arena) {
+    this.arena = arena.bytes;
+    this.#arenaAt = arena.address;
     this.#receiver = receiver;
     this.#native = native;
-    this.#calls = native.calls;
-    this.#epoll = native.calls.epoll_create1(EPOLL_CLOEXEC);
-    if (this.#epoll < 0) throw new Error(`epoll_create1: ${native.lastError()}`);
+    this.#poller = poller;
+    this.#calls = {
+      socket: native.define('int socket(int, int, int)'),
+      bind: native.define('int bind(int, uintptr_t, uint32_t)'),
+      setsockopt: native.define('int setsockopt(int, int, int, uintptr_t, uint32_t)'),
+      close: native.define('int close(int)'),
+      sendto: native.define('intptr_t sendto(int, uintptr_t, size_t, int, uintptr_t, uint32_t)'),
+      recvfrom: native.define('intptr_t recvfrom(int, uintptr_t, size_t, int, uintptr_t, uintptr_t)'),
+      recvmmsg: native.define('int recvmmsg(int, uintptr_t, uint32_t, int, uintptr_t)'),
+    };
+    poller.onLeg = (tag) => this.#receive(tag);
     const outgoing = native.allocate(SLOT);
     this.outgoing = outgoing.bytes;
     this.#outgoingAt = outgoing.address;
-    const events = native.allocate(EVENTS * EVENT_SIZE);
-    this.#events = viewOf(events.bytes);
-    this.#eventsAt = events.address;
-    const buffers = native.allocate(BATCH * SLOT);
-    this.#buffers = buffers.bytes;
-    const names = native.allocate(BATCH * NAME);
-    this.#names = viewOf(names.bytes);
+    this.#buffersAt = arena.take(BATCH * SLOT);
+    this.#names = native.allocate(BATCH * NAME);
+    this.#namesView = viewOf(this.#names.bytes);
     // mmsghdrs, then the iovecs they name by address: one piece of memory, so neither is freed before the other.
     const messages = native.allocate(BATCH * (MSGHDR + IOVEC));
     this.#messages = viewOf(messages.bytes);
     this.#messagesAt = messages.address;
+    this.#nameLength = native.allocate(4);
+    this.#nameLengthView = viewOf(this.#nameLength.bytes);
     this.#scratch = native.allocate(64);
     const m = this.#messages;
     for (let i = 0; i < BATCH; i++) {
       const vector = BATCH * MSGHDR + i * IOVEC;
-      m.setBigUint64(vector, BigInt(buffers.address + i * SLOT), true);
+      m.setBigUint64(vector, BigInt(arena.address + this.#buffersAt + i * SLOT), true);
       m.setBigUint64(vector + 8, BigInt(MAX_DATAGRAM + 1), true); // one more than allowed shows as too long
-      m.setBigUint64(i * MSGHDR, BigInt(names.address + i * NAME), true); // msg_name
+      m.setBigUint64(i * MSGHDR, BigInt(this.#names.address + i * NAME), true); // msg_name
       m.setUint32(i * MSGHDR + 8, NAME, true); // msg_namelen
       m.setBigUint64(i * MSGHDR + 16, BigInt(messages.address + vector), true); // msg_iov
       m.setBigUint64(i * MSGHDR + 24, 1n, true); // msg_iovlen
@@ -149,7 +117,7 @@ class KoffiUdp implements Udp {
       done(`socket: ${this.#native.lastError()}`);
       return;
     }
-    const error = this.#bind(fd, local, v6) ?? this.#watch(fd, token);
+    const error = this.#bind(fd, local, v6) ?? this.#poller.watch(fd, token);
     if (error !== undefined) {
       this.#calls.close(fd);
       done(error);
@@ -159,6 +127,9 @@ class KoffiUdp implements Udp {
       const grown = new Int32Array(Math.max(token + 1, 2 * this.#fds.length)).fill(-1);
       grown.set(this.#fds);
       this.#fds = grown;
+      const read = new Int32Array(grown.length);
+      read.set(this.#readIn);
+      this.#readIn = read;
     }
     this.#fds[token] = fd;
     done(undefined);
@@ -187,33 +158,63 @@ class KoffiUdp implements Udp {
       this.#calls.sendto(fd, this.#outgoingAt, length, MSG_DONTWAIT | MSG_NOSIGNAL, to.at, to.length);
   }
 
+  sendFrom(token: number, destination: Destination, start: number, length: number): void {
+    const to = destination as KoffiDestination;
+    const fd = this.#fds[token] ?? -1;
+    const from = this.#arenaAt + start;
+    if (fd >= 0) this.#calls.sendto(fd, from, length, MSG_DONTWAIT | MSG_NOSIGNAL, to.at, to.length);
+  }
+
   poll(): void {
-    const ready = this.#calls.epoll_wait(this.#epoll, this.#eventsAt, EVENTS, 0);
-    const events = this.#events;
-    for (let i = 0; i < ready; i++) this.#receive(events.getUint32(i * EVENT_SIZE + EVENT_DATA, true));
+    this.#polls = (this.#polls + 1) | 0;
+    this.#poller.poll();
   }
 
   stop(): void {
     for (let token = 0; token < this.#fds.length; token++) this.close(token);
-    this.#calls.close(this.#epoll);
   }
 
+  /**
+   * Speech comes one packet at a time: one cheap call takes it, and a second one that would find nothing is not made. A socket that had
+   * something in the poll before has more than that.
+   */
   #receive(token: number): void {
     const fd = this.#fds[token] ?? -1;
     if (fd < 0) return; // closed by an earlier packet of this poll
+    const before = this.#readIn[token]!;
+    this.#readIn[token] = this.#polls;
+    if (((this.#polls - before) | 0) === 1) {
+      this.#receiveMany(fd, token);
+      return;
+    }
+    this.#nameLengthView.setUint32(0, NAME, true);
+    const at = this.#buffersAt;
+    const length = this.#calls.recvfrom(
+      fd,
+      this.#arenaAt + at,
+      MAX_DATAGRAM + 1, // one more than allowed shows as too long
+      MSG_DONTWAIT,
+      this.#names.address,
+      this.#nameLength.address,
+    );
+    if (length >= 0 && this.#readSource(0))
+      this.#receiver.packet(token, this.arena, at, length, this.#source);
+  }
+
+  #receiveMany(fd: number, token: number): void {
     const count = this.#calls.recvmmsg(fd, this.#messagesAt, BATCH, MSG_DONTWAIT, 0);
     const m = this.#messages;
     for (let i = 0; i < count; i++) {
       const length = m.getUint32(i * MSGHDR + 56, true);
       m.setUint32(i * MSGHDR + 8, NAME, true);
       if (this.#readSource(i * NAME)) {
-        this.#receiver.packet(token, this.#buffers, i * SLOT, length, this.#source);
+        this.#receiver.packet(token, this.arena, this.#buffersAt + i * SLOT, length, this.#source);
       }
     }
   }
 
   #readSource(at: number): boolean {
-    const names = this.#names;
+    const names = this.#namesView;
     const source = this.#source;
     const family = names.getUint16(at, true);
     source.port = names.getUint16(at + 2);
@@ -244,19 +245,6 @@ class KoffiUdp implements Udp {
     if (this.#calls.bind(fd, scratch.address, length) === 0) return undefined;
     return `bind ${local.ip} port ${local.port}: ${this.#native.lastError()}`;
   }
-
-  #watch(fd: number, token: number): string | undefined {
-    const view = viewOf(this.#scratch.bytes);
-    view.setUint32(0, EPOLLIN, true);
-    view.setUint32(EVENT_DATA, token, true);
-    view.setUint32(EVENT_DATA + 4, 0, true);
-    const added = this.#calls.epoll_ctl(this.#epoll, EPOLL_CTL_ADD, fd, this.#scratch.address);
-    return added === 0 ? undefined : `epoll_ctl: ${this.#native.lastError()}`;
-  }
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** struct sockaddr_in or sockaddr_in6; returns its length. */

@@ -16,6 +16,10 @@ export interface Udp {
   destination(address: Address): Destination | undefined;
   /** Sends `outgoing[0..length)`. Never waits: what the system does not take is lost, as UDP may. */
   send(token: number, destination: Destination, length: number): void;
+  /** Other memory that `sendFrom` takes; undefined: there is none. */
+  readonly arena: Uint8Array | undefined;
+  /** Sends `arena[start..start + length)`. */
+  sendFrom(token: number, destination: Destination, start: number, length: number): void;
   /** Delivers what has arrived. A no-op where the implementation delivers by itself. */
   poll(): void;
   /** Whether `poll` has to be called (once per millisecond) for anything to arrive. */

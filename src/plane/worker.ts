@@ -10,16 +10,24 @@ import { Engine } from './engine.ts';
 import { BufferPool } from './lane.ts';
 import { LaneAcceptor } from './lane-acceptor.ts';
 import { type LaneEnvironment, LaneGroup } from './lane-group.ts';
-import { type LaneTcp, loadLaneTcp } from './lane-tcp.ts';
+import { KernelTcp, type LaneTcp } from './lane-tcp.ts';
+import type { LaneWires } from './lane-wire.ts';
+import { NodeWires } from './lane-wire-node.ts';
+import { OpensslWires } from './lane-wire-openssl.ts';
+import { Arena, loadNative, type Native } from './native.ts';
+import { Poller } from './poller.ts';
 import type { Udp, UdpReceiver } from './udp.ts';
 import { DgramUdp } from './udp-dgram.ts';
-import { loadKoffiUdp } from './udp-koffi.ts';
+import { KoffiUdp } from './udp-koffi.ts';
 import type { ToMain, ToWorker, WorkerStart } from './worker-messages.ts';
 
+/** A packet waits for the poll of this gateway and of the other: twice the period at most. */
 const POLL_MS = 1;
 /** Few streams: a poll costs more than its packets, and 1 ms more of delay is not heard. */
-const FEW_LEGS = 200;
-const POLL_FEW_MS = 3;
+const FEW_LEGS = 700;
+const POLL_FEW_MS = 2;
+/** Packets and frames on their way in and out: 16 lanes' buffers and a good many more. */
+const ARENA = 2 * 1024 * 1024;
 /** Where nothing has to be polled, digits and reports still need a clock. */
 const SLOW_TICK_MS = 10;
 const KEEP_MS = 250;
@@ -32,8 +40,10 @@ const SNAPSHOT_PHASES = 8;
  * predecessor's, or the far end would take them for stale.
  */
 const PROCESS_STARTED = Number(process.hrtime.bigint()) / 1e6 - monotonicNow();
+/** Whole milliseconds, and small numbers: V8 keeps them in registers, where fractions would be allocated for every call. */
+const TIMELINE = Math.floor(PROCESS_STARTED / 0x1_0000) * 0x1_0000;
 function machineNow(): number {
-  return PROCESS_STARTED + monotonicNow();
+  return Math.floor(PROCESS_STARTED - TIMELINE + monotonicNow());
 }
 
 class Worker {
@@ -43,11 +53,14 @@ class Worker {
   readonly #acceptor: LaneAcceptor;
   #identity: TlsIdentity;
   #udp!: Udp;
+  #wires!: LaneWires;
+  /** Where sockets are polled instead of Node's telling. */
+  #poller: Poller | undefined;
   #tcp: LaneTcp | undefined;
   /** Read once per poll, datagram batch or chunk: a packet does not ask the system for the time. */
   #now = machineNow();
   #events: PlaneEvent[] = [];
-  #poller: NodeJS.Timeout | undefined;
+  #timer: NodeJS.Timeout | undefined;
   #period = 0;
   #flushPlanned = false;
   #snapshotPhase = 0;
@@ -61,7 +74,10 @@ class Worker {
       get tcp() {
         return worker.#tcp;
       },
-      pool: new BufferPool(),
+      get wires() {
+        return worker.#wires;
+      },
+      pool: new BufferPool((octets) => this.#wires.allocate(octets)),
       random: systemRandom,
       shard: start.shard,
       identity: () => this.#identity,
@@ -88,18 +104,39 @@ class Worker {
   }
 
   async run(start: WorkerStart): Promise<void> {
-    this.#udp = await openUdp(start.implementation, {
+    await this.#openSockets(start);
+    this.#engine.attach(this.#udp);
+    setInterval(() => this.#keep(), KEEP_MS);
+    setInterval(() => this.#snapshot(), SNAPSHOT_MS);
+    this.#emit({ kind: 'ready', implementation: this.#udp.implementation, shard: this.#shard });
+  }
+
+  /** Everything by system calls through koffi, or everything by Node: whichever was asked for or is to be had. */
+  async #openSockets(start: WorkerStart): Promise<void> {
+    const receiver: UdpReceiver = {
       packet: (token, bytes, at, length, source) => {
         if (!this.#udp.polled) this.#refresh();
         this.#engine.packet(token, bytes, at, length, source);
       },
-    });
-    this.#engine.attach(this.#udp);
-    // The plain implementation does without koffi altogether: lanes then go by their own acknowledgements.
-    if (this.#udp.implementation === 'koffi') this.#tcp = await loadLaneTcp().catch(() => undefined);
-    setInterval(() => this.#keep(), KEEP_MS);
-    setInterval(() => this.#snapshot(), SNAPSHOT_MS);
-    this.#emit({ kind: 'ready', implementation: this.#udp.implementation, shard: this.#shard });
+    };
+    if (start.implementation !== 'dgram') {
+      try {
+        const native = await loadNative();
+        const poller = new Poller(native);
+        const arena = new Arena(native, ARENA);
+        this.#wires = openWires(native, poller, arena, start.tls);
+        this.#udp = new KoffiUdp(receiver, native, poller, arena);
+        this.#tcp = new KernelTcp(native);
+        this.#poller = poller;
+        this.#wait();
+        return;
+      } catch (error) {
+        if (start.implementation === 'koffi') throw error;
+      }
+    }
+    // Lanes then go by their own acknowledgements.
+    this.#udp = new DgramUdp(receiver);
+    this.#wires = new NodeWires(start.tls);
   }
 
   message(message: ToWorker, socket: Socket | undefined): void {
@@ -131,9 +168,16 @@ class Worker {
     this.#engine.stop();
     this.#acceptor.stop();
     this.#udp.stop();
-    clearInterval(this.#poller);
+    this.#poller?.stop();
+    clearInterval(this.#timer);
     this.#sendEvents();
     setTimeout(() => process.exit(0), 100);
+  }
+
+  /** At once: nobody is there to tell. */
+  exit(): void {
+    this.#poller?.stop();
+    process.exit(0);
   }
 
   #refresh(): number {
@@ -147,8 +191,9 @@ class Worker {
     const period = legs === 0 ? 0 : this.#pollPeriod(legs);
     if (period === this.#period) return;
     this.#period = period;
-    clearInterval(this.#poller);
-    this.#poller = period === 0 ? undefined : setInterval(() => this.#poll(), period);
+    clearInterval(this.#timer);
+    this.#timer = period === 0 ? undefined : setInterval(() => this.#poll(), period);
+    if (period === 0) this.#wait();
   }
 
   #pollPeriod(legs: number): number {
@@ -165,9 +210,18 @@ class Worker {
     this.#flush();
   }
 
+  /** No stream is open: lanes are read when something comes. */
+  #wait(): void {
+    this.#poller?.wait(() => {
+      if (this.#period !== 0) return;
+      this.#poll();
+      this.#wait();
+    });
+  }
+
   #planFlush(): void {
     // The next poll writes; without one, the end of this turn of the event loop does.
-    if (this.#flushPlanned || (this.#udp.polled && this.#poller !== undefined)) return;
+    if (this.#flushPlanned || (this.#udp.polled && this.#timer !== undefined)) return;
     this.#flushPlanned = true;
     setImmediate(() => {
       this.#flushPlanned = false;
@@ -177,6 +231,7 @@ class Worker {
   }
 
   #flush(): void {
+    this.#wires.retry();
     for (const group of this.#groups.values()) group.flush(this.#now);
   }
 
@@ -215,13 +270,12 @@ class Worker {
   }
 }
 
-async function openUdp(wanted: 'auto' | 'koffi' | 'dgram', receiver: UdpReceiver): Promise<Udp> {
-  if (wanted === 'dgram') return new DgramUdp(receiver);
+/** Without an OpenSSL to call (a node built otherwise), Node's own TLS does beside the koffi sockets. */
+function openWires(native: Native, poller: Poller, arena: Arena, tls: TlsIdentity): LaneWires {
   try {
-    return await loadKoffiUdp(receiver);
-  } catch (error) {
-    if (wanted === 'koffi') throw error;
-    return new DgramUdp(receiver);
+    return new OpensslWires(native, poller, arena, tls);
+  } catch {
+    return new NodeWires(tls);
   }
 }
 
@@ -245,7 +299,13 @@ process.on('message', (raw, handle) => {
 });
 
 // Main is gone: nobody could close the calls any more.
-process.on('disconnect', () => process.exit(0));
+process.on('disconnect', () => {
+  if (starting === undefined) process.exit(0);
+  void starting.then(
+    (worker) => worker.exit(),
+    () => process.exit(1),
+  );
+});
 // The terminal's or service manager's signals are main's business; it stops the workers in order.
 process.on('SIGINT', ignore);
 process.on('SIGTERM', ignore);

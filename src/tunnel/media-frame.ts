@@ -106,7 +106,9 @@ export function writeMedia(to: Uint8Array, at: number, f: Readonly<MediaFrame>):
   const from = f.bytes;
   const start = f.start;
   const body = at + MEDIA_HEADER;
-  for (let i = 0; i < f.length; i++) to[body + i] = from[start + i]!;
+  // Within one piece of memory it is a move, which no view has to be made for.
+  if (from === to) to.copyWithin(body, start, start + f.length);
+  else for (let i = 0; i < f.length; i++) to[body + i] = from[start + i]!;
   return body + f.length;
 }
 
@@ -160,29 +162,29 @@ export class FrameReader {
     this.#stopped = true;
   }
 
-  /** Delivers the frames of `chunk`. Returns why the lane must be closed, then and ever after. */
-  push(chunk: Uint8Array): LaneCloseReason | undefined {
-    let at = this.#carried > 0 ? this.#fill(chunk) : 0;
-    while (this.#failed === undefined && !this.#stopped && chunk.length - at >= 2) {
+  /** Delivers the frames of `chunk[start..end)`. Returns why the lane must be closed, then and ever after. */
+  push(chunk: Uint8Array, start = 0, end = chunk.length): LaneCloseReason | undefined {
+    let at = this.#carried > 0 ? this.#fill(chunk, start, end) : start;
+    while (this.#failed === undefined && !this.#stopped && end - at >= 2) {
       const size = this.#sizeOf(chunk, at);
-      if (this.#failed !== undefined || chunk.length - at < size) break;
+      if (this.#failed !== undefined || end - at < size) break;
       this.#decode(chunk, at, size);
       at += size;
     }
     if (this.#failed === undefined && !this.#stopped) {
-      for (; at < chunk.length; at++) this.#carry[this.#carried++] = chunk[at]!;
+      for (; at < end; at++) this.#carry[this.#carried++] = chunk[at]!;
     }
     return this.#failed;
   }
 
-  /** Completes the carried frame; returns how much of `chunk` it took. */
-  #fill(chunk: Uint8Array): number {
-    let at = 0;
-    while (this.#carried < 2 && at < chunk.length) this.#carry[this.#carried++] = chunk[at++]!;
+  /** Completes the carried frame; returns where in `chunk` the next one begins. */
+  #fill(chunk: Uint8Array, start: number, end: number): number {
+    let at = start;
+    while (this.#carried < 2 && at < end) this.#carry[this.#carried++] = chunk[at++]!;
     if (this.#carried < 2) return at;
     const size = this.#sizeOf(this.#carry, 0);
     if (this.#failed !== undefined) return at;
-    while (this.#carried < size && at < chunk.length) this.#carry[this.#carried++] = chunk[at++]!;
+    while (this.#carried < size && at < end) this.#carry[this.#carried++] = chunk[at++]!;
     if (this.#carried < size) return at;
     this.#carried = 0;
     this.#decode(this.#carry, 0, size);
