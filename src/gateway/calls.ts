@@ -85,6 +85,7 @@ export function beginFromTunnel(
   setup: Setup,
 ): Result<GatewayCall, Refusal> {
   if (gw.calls.byCall(setup.call) !== undefined) return fail({ cause: 101, reason: 'call-id-in-use' });
+  if (gw.recordedCalls.has(setup.call)) return fail({ cause: 101, reason: 'call-id-used' });
   if (gw.draining) return fail({ cause: 41, reason: 'draining', retryAfterSeconds: 30 });
   // A class asserted by the termination gateway never preempts; one from the intranet is believed by it.
   const emergency =
@@ -384,6 +385,7 @@ export function finishCall(gw: GatewayState, call: GatewayCall): void {
   if (call.overAt === undefined || gw.calls.byCall(call.half.call) !== call) return;
   if (!call.mediaOver && gw.now < call.overAt + MEDIA_WAIT_MS) return;
   gw.emit({ kind: 'cdr', record: recordOf(gw, call) });
+  gw.recordedCalls.add(call.half.call);
   gw.media.forget(call.half.call);
   gw.trace.end(call.half.call);
   gw.calls.remove(call.half.call);

@@ -20,10 +20,16 @@ export interface RefusedCall {
 /** The record of a call that this gateway refused: at most `cdr.refusedPerSecond` of them, or a flood would fill the disk. */
 export function recordRefused(gw: GatewayState, refused: RefusedCall): void {
   const { call, side, site, peer, caller, callee, priority, cause, reason } = refused;
+  // A call has one record. Who reuses an id, and only an attacker in the place of the other gateway does, gets no second one.
+  if (gw.recordedCalls.has(call)) {
+    gw.count('recordsOmitted', 'repeated-id');
+    return;
+  }
   if (!gw.refusedRecords.take(gw.config.cdr.refusedPerSecond, gw.now)) {
     gw.count('recordsOmitted', 'refused');
     return;
   }
+  gw.recordedCalls.add(call);
   const facts = {
     ...(caller === undefined ? {} : { caller }),
     ...(callee === undefined ? {} : { callee }),
@@ -46,6 +52,22 @@ export function recordRefused(gw: GatewayState, refused: RefusedCall): void {
     streams: [],
   });
   gw.emit({ kind: 'cdr', record });
+}
+
+const REMEMBERED = 4096;
+
+/** Calls recorded lately, the oldest forgotten first. */
+export class RecordedCalls {
+  readonly #calls = new Set<CallId>();
+
+  has(call: CallId): boolean {
+    return this.#calls.has(call);
+  }
+
+  add(call: CallId): void {
+    if (this.#calls.size >= REMEMBERED) this.#calls.delete(this.#calls.values().next().value!);
+    this.#calls.add(call);
+  }
 }
 
 /** Bursts of so many seconds' worth. */

@@ -16,7 +16,7 @@ import { Counters } from './counters.ts';
 import type { GatewayCall } from './gateway-call.ts';
 import type { GatewayPolicy } from './gateway-policy.ts';
 import { LogLimit } from './log-limit.ts';
-import { RefusedRate } from './refused-records.ts';
+import { RecordedCalls, RefusedRate } from './refused-records.ts';
 import { Registrar } from './registrar.ts';
 import type { SiteLink } from './site-link.ts';
 import { Terminals } from './terminals.ts';
@@ -63,6 +63,7 @@ export class GatewayState {
   readonly trunks = new Map<string, TrunkState>();
   readonly shards = new Map<number, string>();
   readonly refusedRecords = new RefusedRate();
+  readonly recordedCalls = new RecordedCalls();
   draining = false;
   stopped = false;
   now: Millis = 0;

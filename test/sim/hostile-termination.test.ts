@@ -324,6 +324,25 @@ test('a PBX call that GW2 plays with: connects, changes, releases and connects a
   recover(world);
 });
 
+test('the id of a call is used once: whoever it was of, refused or ended, has its one record', () => {
+  const { world, attacker } = attacked();
+  const refused = attacker.setup({ callee: party('999') });
+  world.run(500);
+  attacker.setup({ call: refused });
+  world.run(500);
+  const ended = attacker.setup();
+  world.run(500);
+  attacker.say(release(ended));
+  world.run(6000);
+  attacker.setup({ call: ended });
+  world.run(500);
+  assert.equal(world.relay.counted('callsRefused/call-id-used'), 2);
+  assert.equal(world.relay.counted('recordsOmitted/repeated-id'), 2);
+  const ids = world.relay.cdrs.map((r) => r.call);
+  assert.deepEqual(ids.sort(), [refused, ended].sort());
+  recover(world);
+});
+
 type Act =
   | { readonly act: 'setup'; readonly callee: string }
   | { readonly act: 'message'; readonly message: MetaMessage; readonly which: number }
