@@ -19,13 +19,13 @@ export function streamQuality(
 ): StreamQuality {
   const [near, far]: readonly Part[] =
     role === 'termination' ? ['internet', 'intranet'] : ['intranet', 'internet'];
-  const oneWay = c.roundTripMs < 0 ? -1 : c.roundTripMs / 2;
+  const oneWay = c.roundTripMs < 0 ? -1 : rounded(c.roundTripMs / 2);
   const origin = {
     part: far!,
     lost: c.farLost,
     late: -1,
     duplicates: -1,
-    jitterMs: c.farJitterMs,
+    jitterMs: rounded(c.farJitterMs),
     delayMs: -1,
   };
   const tunnel = {
@@ -34,14 +34,14 @@ export function streamQuality(
     late: c.refused[REFUSED.frameStale] ?? 0,
     duplicates: c.framesDuplicate,
     jitterMs: -1,
-    delayMs: c.tunnelDelayMs < 0 ? -1 : c.tunnelDelayMs + Math.max(0, roundTripMs) / 2,
+    delayMs: c.tunnelDelayMs < 0 ? -1 : rounded(c.tunnelDelayMs + Math.max(0, roundTripMs) / 2),
   };
   const last = {
     part: near!,
     lost: c.lostOut,
     late: -1,
     duplicates: -1,
-    jitterMs: c.jitterOutMs,
+    jitterMs: rounded(c.jitterOutMs),
     delayMs: oneWay,
   };
   const parts = [origin, tunnel, last];
@@ -51,17 +51,22 @@ export function streamQuality(
       lost: c.lostIn,
       late: c.lateIn,
       duplicates: c.duplicatesIn,
-      jitterMs: c.jitterInMs,
+      jitterMs: rounded(c.jitterInMs),
       delayMs: oneWay,
-      mos: c.mosIn,
+      mos: rounded(c.mosIn),
     },
     sent: {
-      mos: c.mosOut,
+      mos: rounded(c.mosOut),
       mosReported: c.mosOutReported,
       parts,
       worst: worstOf(parts, c.framesFromTunnel + c.framesLost),
     },
   };
+}
+
+/** To hundredths: finer means nothing, and fills records. */
+function rounded(value: number): number {
+  return Math.round(value * 100) / 100;
 }
 
 function worstOf(parts: readonly PartQuality[], packets: number): Part | 'none' {
