@@ -240,7 +240,12 @@ export interface FastStartProposal {
 export interface FastStartOffer {
   readonly kind: MediaKind;
   /** What we may send, in the far end's order, and where to. */
-  readonly send: readonly { readonly capability: H323Capability; readonly remote: MediaAddress }[];
+  readonly send: readonly {
+    readonly capability: H323Capability;
+    readonly remote: MediaAddress;
+    /** What it wants us to send with, where dynamic. */
+    readonly payloadType?: number;
+  }[];
   /** What the far end would send to us. `payloadType`: what it would send with, where dynamic. */
   readonly receive: readonly {
     readonly capability: H323Capability;
@@ -255,6 +260,8 @@ export interface FastStartChoice {
   readonly send?: H323Capability;
   readonly receive?: H323Capability;
   readonly local: MediaAddress;
+  /** RTP payload type we send with where it is dynamic; the one it wants where it named one. */
+  readonly payloadType?: number;
 }
 
 /** A channel as it stands. */

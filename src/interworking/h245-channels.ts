@@ -1,5 +1,7 @@
 /** Logical channels of an H.323 leg: which to open, which of the far end's to take, and when the other gateway is told. */
 import type { H323Event } from '../h323/contract.ts';
+import { sendPayloadType } from './h245-formats.ts';
+import type { H245Stream } from './h245-stream.ts';
 import type { H323Leg } from './h323-leg.ts';
 
 /** contract.ts `capabilities`: who is not master waits so long for the far end's channel, to use the same codec. */
@@ -16,6 +18,7 @@ export function reconcile(leg: H323Leg): void {
   judgeAsked(leg);
   openOurs(leg);
   settleAnswer(leg);
+  if (!leg.ended) reconcileVideo(leg);
 }
 
 /** What we can receive, where it is not what the far end was told. */
@@ -24,7 +27,17 @@ export function declare(leg: H323Leg): void {
   const text = JSON.stringify(capabilities);
   if (leg.declared === text) return;
   leg.declared = text;
+  leg.declaredVideo = videoText(leg);
   leg.send({ kind: 'capabilities', call: leg.call, capabilities });
+}
+
+/** Video came or went. Nothing is said where it did not: some peers close their channels at any new set. */
+export function declareVideo(leg: H323Leg): void {
+  if (leg.declaredVideo !== videoText(leg)) declare(leg);
+}
+
+function videoText({ negotiation: { video } }: H323Leg): string {
+  return JSON.stringify(video.capabilities(video.candidates));
 }
 
 /** Holds or resumes the far end as the other side wishes: H.323 8.4.6, the empty capability set. */
@@ -35,37 +48,49 @@ export function applyWish(leg: H323Leg): void {
 }
 
 function judgeAsked(leg: H323Leg): void {
-  const { asked, negotiation, call } = leg;
-  if (asked === undefined || !negotiation.settled) return;
-  leg.asked = undefined;
-  const media = asked.channel.kind;
-  const problem = negotiation.channelProblem(asked.channel);
-  if (problem !== undefined) {
-    const reason = asked.conflict && leg.master && problem === 'codec' ? 'conflict' : problem;
-    leg.count(`channel-${reason}`);
-    leg.send({ kind: 'reject-channel', call, media, reason });
-    return;
+  const { negotiation, call } = leg;
+  if (!negotiation.settled) return;
+  for (const [media, { channel, conflict }] of leg.asked) {
+    leg.asked.delete(media);
+    const stream = negotiation.stream(media);
+    const problem = stream === undefined ? 'codec' : stream.channelProblem(channel);
+    if (stream === undefined || problem !== undefined) {
+      const reason = conflict && leg.master && problem === 'codec' ? 'conflict' : (problem ?? 'codec');
+      leg.count(`channel-${reason}`);
+      leg.send({ kind: 'reject-channel', call, media, reason });
+      continue;
+    }
+    stream.accepted(channel);
+    leg.send({ kind: 'accept-channel', call, media, local: stream.local() });
   }
-  negotiation.accepted(asked.channel);
-  leg.send({ kind: 'accept-channel', call, media, local: negotiation.local() });
 }
 
 function openOurs(leg: H323Leg): void {
   const { negotiation } = leg;
   if (!negotiation.settled || !negotiation.farKnown || negotiation.farHeld) return;
-  if (leg.opening !== undefined || negotiation.sending !== undefined) return;
+  if (leg.opening.has('audio') || negotiation.sending !== undefined) return;
   if (!leg.master && !leg.waited && negotiation.receiving === undefined) {
     leg.wait('open', OPEN_WAIT_MS);
     return;
   }
-  const format = negotiation.choose();
-  const capability = format === undefined ? undefined : negotiation.channel(format);
-  if (format === undefined || capability === undefined) {
-    withoutCodec(leg);
-    return;
-  }
-  leg.opening = format;
-  leg.send({ kind: 'open-channel', call: leg.call, capability, local: negotiation.local() });
+  if (!open(leg, negotiation.audio)) withoutCodec(leg);
+}
+
+/** Our channel of a stream; false: the far end takes none of what is agreed. */
+function open(leg: H323Leg, stream: H245Stream): boolean {
+  const format = stream.choose();
+  const capability = format === undefined ? undefined : stream.channel(format);
+  if (format === undefined || capability === undefined) return false;
+  const payloadType = sendPayloadType(format);
+  leg.opening.set(stream.kind, format);
+  leg.send({
+    kind: 'open-channel',
+    call: leg.call,
+    capability,
+    local: stream.local(),
+    ...(payloadType === undefined ? {} : { payloadType }),
+  });
+  return true;
 }
 
 /** The far end can receive nothing of what the other side agreed to. */
@@ -84,6 +109,50 @@ function withoutCodec(leg: H323Leg): void {
   }
   leg.modify = 'ours';
   leg.emit({ kind: 'modify', media: offer.value });
+}
+
+/** Video follows the sound: a call goes on without it. */
+function reconcileVideo(leg: H323Leg): void {
+  const { negotiation } = leg;
+  const { video } = negotiation;
+  if (negotiation.answerDue || negotiation.offerOpen) return;
+  closeStaleVideo(leg);
+  if (video.candidates.length === 0) {
+    offerVideo(leg);
+    return;
+  }
+  if (!negotiation.farKnown || negotiation.farHeld || video.send !== undefined) return;
+  if (leg.opening.has('video') || (leg.refusals.get('video') ?? 0) >= MAX_REFUSALS) return;
+  open(leg, video);
+}
+
+/** Channels of a stream that is not wanted any more, or with another codec. */
+function closeStaleVideo(leg: H323Leg): void {
+  const { send, receive } = leg.negotiation.video;
+  if (send !== undefined && !leg.negotiation.agreedOn(send.format.name)) closeVideo(leg, 'send');
+  if (receive !== undefined && !leg.negotiation.agreedOn(receive.format.name)) closeVideo(leg, 'receive');
+}
+
+function closeVideo(leg: H323Leg, direction: 'send' | 'receive'): void {
+  leg.negotiation.video.closed(direction);
+  leg.send({ kind: 'close-channel', call: leg.call, media: 'video', direction });
+}
+
+/** The far end's video cannot be reached; what it sends may still be seen. */
+function withoutVideo(leg: H323Leg, reason: string): void {
+  leg.count(reason);
+  leg.refusals.set('video', MAX_REFUSALS);
+  closeVideo(leg, 'send');
+}
+
+/** Its capabilities say that the far end has video, which nobody knew when the call was offered. */
+function offerVideo(leg: H323Leg): void {
+  if (!leg.confirmed || leg.pendingConnect !== undefined || leg.modify !== 'none' || leg.holding) return;
+  if (leg.negotiation.sending === undefined) return; // sound first
+  const offer = leg.negotiation.videoOffer();
+  if (offer === undefined) return;
+  leg.modify = 'ours';
+  leg.emit({ kind: 'modify', media: offer });
 }
 
 /** Callee: the answer is made once both directions are known, so that it names the codec of each. */
@@ -162,21 +231,23 @@ export function channelEvent(leg: H323Leg, event: H323Event): void {
   const { negotiation } = leg;
   switch (event.kind) {
     case 'channel-asked':
-      leg.asked = { channel: event.channel, conflict: event.conflict };
+      leg.asked.set(event.channel.kind, { channel: event.channel, conflict: event.conflict });
       reconcile(leg);
       break;
-    case 'channel-opened':
-      leg.opening = undefined;
-      leg.refusals = 0;
-      if (negotiation.opened(event.channel)) reconcile(leg);
-      else leg.breakOff('media-address', 47);
+    case 'channel-opened': {
+      const media = event.channel.kind;
+      leg.opening.delete(media);
+      leg.refusals.delete(media);
+      if (negotiation.stream(media)?.opened(event.channel) === true) reconcile(leg);
+      else if (media === 'audio') leg.breakOff('media-address', 47);
+      else withoutVideo(leg, 'media-address');
       break;
+    }
     case 'channel-rejected':
-      rejected(leg, event.reason);
+      rejected(leg, event);
       break;
     case 'channel-closed':
-      if (event.media !== 'audio') break;
-      negotiation.closed(event.direction);
+      negotiation.stream(event.media)?.closed(event.direction);
       reconcile(leg);
       break;
     default:
@@ -184,18 +255,24 @@ export function channelEvent(leg: H323Leg, event: H323Event): void {
   }
 }
 
-function rejected(leg: H323Leg, reason: Extract<H323Event, { kind: 'channel-rejected' }>['reason']): void {
-  const format = leg.opening;
-  leg.opening = undefined;
+function rejected(leg: H323Leg, event: Extract<H323Event, { kind: 'channel-rejected' }>): void {
+  const { media, reason } = event;
+  const format = leg.opening.get(media);
+  leg.opening.delete(media);
   leg.count(`channel-rejected-${reason}`);
-  leg.refusals++;
-  if (leg.refusals > MAX_REFUSALS) {
+  const refusals = (leg.refusals.get(media) ?? 0) + 1;
+  leg.refusals.set(media, refusals);
+  if (media !== 'audio') {
+    if (format !== undefined) leg.negotiation.stream(media)?.exclude(format);
+    return reconcile(leg);
+  }
+  if (refusals > MAX_REFUSALS) {
     leg.breakOff('channel-refused', 47);
     return;
   }
   switch (reason) {
     case 'codec':
-      if (format !== undefined) leg.negotiation.exclude(format);
+      if (format !== undefined) leg.negotiation.audio.exclude(format);
       break;
     case 'conflict': // the master's channel is on its way; ours follows its codec
       leg.waited = false;

@@ -20,6 +20,14 @@ const capability: fc.Arbitrary<H323Capability> = fc.oneof(
     silenceSuppression: fc.boolean(),
   }),
   fc.constant<H323Capability>({ kind: 'video', codec: 'H263', maxBitRate: 100_000, cif: 1 }),
+  fc.record({
+    kind: fc.constant('video' as const),
+    codec: fc.constant('H264' as const),
+    maxBitRate: fc.constant(384_000),
+    profile: fc.integer({ min: 0, max: 255 }),
+    level: fc.integer({ min: 0, max: 130 }),
+    packetizationMode: fc.constantFrom(0 as const, 1 as const),
+  }),
 );
 const address = fc.constantFrom(
   { ip: '203.0.113.5', port: 4000 },
@@ -65,6 +73,9 @@ const event: fc.Arbitrary<H323Event> = fc.oneof(
     { kind: 'channel-rejected', call: CALL, media: 'audio', reason: 'conflict' },
     { kind: 'channel-closed', call: CALL, media: 'audio', direction: 'send' },
     { kind: 'channel-closed', call: CALL, media: 'audio', direction: 'receive' },
+    { kind: 'channel-rejected', call: CALL, media: 'video', reason: 'codec' },
+    { kind: 'channel-closed', call: CALL, media: 'video', direction: 'send' },
+    { kind: 'channel-closed', call: CALL, media: 'video', direction: 'receive' },
   ),
   fc.record({
     kind: fc.constant('capabilities' as const),
@@ -100,6 +111,13 @@ const format = (name: (typeof NAMES)[number], id: number): Format => ({
   channels: name === 'OPUS' ? 2 : 1,
   parameters: [],
 });
+const pictures = (name: 'H264' | 'H263'): Format => ({
+  id: 3,
+  name,
+  clockRate: 90_000,
+  channels: 1,
+  parameters: name === 'H264' ? [{ name: 'profile-level-id', value: '42e01f' }] : [],
+});
 const streams: fc.Arbitrary<Stream[]> = fc
   .record({
     names: fc.uniqueArray(fc.constantFrom(...NAMES), { minLength: 1, maxLength: 4 }),
@@ -109,12 +127,15 @@ const streams: fc.Arbitrary<Stream[]> = fc
       'recvonly' as const,
       'inactive' as const,
     ),
-    video: fc.boolean(),
+    video: fc.constantFrom('none', 'refused', 'H264', 'H263'),
   })
-  .map(({ names, direction, video }) => [
+  .map(({ names, direction, video }): Stream[] => [
     { index: 0, kind: 'audio', refused: false, direction, formats: names.map((n, i) => format(n, i)) },
-    ...(video
+    ...(video === 'refused'
       ? [{ index: 1, kind: 'video' as const, refused: true, direction: 'inactive' as const, formats: [] }]
+      : []),
+    ...(video === 'H264' || video === 'H263'
+      ? [{ index: 1, kind: 'video' as const, refused: false, direction, formats: [pictures(video)] }]
       : []),
   ]);
 /** `answer` is made into one of the leg's open offer where there is one. */
@@ -162,7 +183,7 @@ test('law: whatever either side says in whatever order, nothing throws, exchange
           negotiation: new H245Negotiation({
             side: caller ? 'originator' : 'terminator',
             ports: { allocate: () => ({ bound: LOCAL, advertised: LOCAL }) },
-            codecs: ['PCMA', 'PCMU', 'G729', 'telephone-event'],
+            codecs: ['PCMA', 'PCMU', 'G729', 'telephone-event', 'H264', 'H263'],
             acceptMediaAddress: (ip) => ip === '203.0.113.5' || ip.includes(':') || ip.startsWith('127'),
           }),
           peer: { name: 'pbx', fastStart: fast, earlyH245: !fast, trusted: false },
@@ -232,11 +253,13 @@ class Watch {
       const asked = streams[0]!;
       const wanted = raw.media.streams[0]!;
       const formats = asked.formats.filter((f) => wanted.formats.some((w) => w.name === f.name));
-      const answer = streams.map((s, i) =>
-        i > 0 || formats.length === 0
+      const pictured = raw.media.streams.some((s) => s.kind === 'video' && !s.refused);
+      const answer = streams.map((s, i) => {
+        if (s.kind === 'video' && !s.refused && pictured) return s;
+        return i > 0 || formats.length === 0
           ? { ...s, refused: true, formats: [] }
-          : { ...s, direction: wanted.direction, formats },
-      );
+          : { ...s, direction: wanted.direction, formats };
+      });
       exchange =
         raw.media.kind === 'refuse'
           ? { kind: 'refuse', by, number, branch: 0, cause: 88 }
@@ -298,6 +321,7 @@ class Watch {
   }
 
   #h323(it: H323Command): void {
-    if (it.kind === 'open-channel') assert.ok(['PCMA', 'PCMU', 'G729'].includes(it.capability.codec));
+    if (it.kind === 'open-channel')
+      assert.ok(['PCMA', 'PCMU', 'G729', 'H264', 'H263'].includes(it.capability.codec));
   }
 }

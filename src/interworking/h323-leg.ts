@@ -7,7 +7,7 @@ import type { LegCommand, LegEvent, LegStream } from '../call/leg.ts';
 import type { CallRef, H323Channel, H323Command, H323Event } from '../h323/contract.ts';
 import type { Address } from '../machine/address.ts';
 import type { Millis } from '../machine/machine.ts';
-import type { Format, MediaExchange, Party } from '../meta/message.ts';
+import type { Format, MediaExchange, MediaKind, Party } from '../meta/message.ts';
 import type { H245Negotiation } from './h245-negotiation.ts';
 import { eventFromH323, legTimer } from './h323-to-meta.ts';
 import { commandToH323 } from './meta-to-h323.ts';
@@ -73,17 +73,19 @@ export class H323Leg {
   alerted = false;
   /** Our capabilities as the endpoint knows them; undefined: not given yet. */
   declared: string | undefined;
+  /** The video among them. */
+  declaredVideo = '[]';
   master = false;
-  /** Our open-channel waits for its answer. */
-  opening: Format | undefined;
-  /** Our channel was refused so many times. */
-  refusals = 0;
+  /** Our open-channel waits for its answer, by kind. */
+  readonly opening = new Map<MediaKind, Format>();
+  /** Our channel was refused so many times, by kind. */
+  readonly refusals = new Map<MediaKind, number>();
   /** The far end had its time to open its channel first. */
   waited = false;
   /** The far end's capabilities have been offered anew to the other gateway. */
   offeredAnew = false;
-  /** The far end's channel, until it is known what may be used. */
-  asked: { readonly channel: H323Channel; readonly conflict: boolean } | undefined;
+  /** The far end's channels, until it is known what may be used. */
+  readonly asked = new Map<MediaKind, { readonly channel: H323Channel; readonly conflict: boolean }>();
   /** We have told the far end to send nothing. */
   holding = false;
   modify: H323Modify = 'none';

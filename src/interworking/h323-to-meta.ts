@@ -1,6 +1,6 @@
 /** H.323 events → neutral leg events. The only knowledge of both vocabularies in this direction. */
 import type { LegSetup } from '../call/leg.ts';
-import type { H323Event } from '../h323/contract.ts';
+import type { H323Capability, H323Event } from '../h323/contract.ts';
 import type { Party } from '../meta/message.ts';
 import { change, channelEvent, MEDIA_WAIT_MS, makeAnswer, reconcile, tell } from './h245-channels.ts';
 import type { H323Leg, H323Timer } from './h323-leg.ts';
@@ -78,8 +78,7 @@ export function eventFromH323(leg: H323Leg, event: H323Event): void {
       reconcile(leg);
       break;
     case 'mode-asked':
-      // A channel of another kind needs the other side's consent first; the far end goes on with what it has.
-      leg.send({ kind: 'answer-mode', call: leg.call, accepted: false });
+      modeAsked(leg, event.capability);
       break;
     case 'user-input':
       leg.emit({ kind: 'user-input', digit: event.digit, durationMs: event.durationMs });
@@ -99,6 +98,17 @@ export function eventFromH323(leg: H323Leg, event: H323Event): void {
     default:
       channelEvent(leg, event);
   }
+}
+
+/**
+ * H.245 C.9: what we send already is granted. Another codec needs the other side's consent first, and T.38 is not carried: the far end goes
+ * on with what it has.
+ */
+function modeAsked(leg: H323Leg, wanted: H323Capability): void {
+  const sending = leg.negotiation.stream(wanted.kind)?.send?.format.name;
+  const accepted = sending === wanted.codec;
+  if (!accepted) leg.count('mode-refused');
+  leg.send({ kind: 'answer-mode', call: leg.call, accepted });
 }
 
 export function legTimer(leg: H323Leg, timer: H323Timer): void {
@@ -158,7 +168,8 @@ function capabilities(leg: H323Leg, event: Extract<H323Event, { kind: 'capabilit
   negotiation.farCapabilities(event.capabilities);
   leg.offeredAnew = false;
   const sending = negotiation.sending;
-  if (sending !== undefined && !negotiation.farTakes(sending)) {
+  leg.refusals.delete('video');
+  if (sending !== undefined && !negotiation.audio.farTakes(sending)) {
     leg.send({ kind: 'close-channel', call: leg.call, media: 'audio', direction: 'send' });
   }
   reconcile(leg);

@@ -2,7 +2,7 @@
 import type { LegCommand } from '../call/leg.ts';
 import type { FastStartChoice } from '../h323/contract.ts';
 import type { MediaExchange } from '../meta/message.ts';
-import { applyWish, changed, declare, reconcile } from './h245-channels.ts';
+import { applyWish, changed, declare, declareVideo, reconcile } from './h245-channels.ts';
 import type { H323Leg } from './h323-leg.ts';
 import { partyToH323 } from './h323-parties.ts';
 
@@ -244,6 +244,7 @@ function agreed(leg: H323Leg): void {
     (sending !== undefined && !kept(sending.name)) || (receiving !== undefined && !kept(receiving.name));
   // Where the far end has a channel that may stay, nothing is said that could make it close it.
   if (moved || receiving === undefined) declare(leg);
+  else declareVideo(leg);
   if (sending !== undefined && !kept(sending.name)) close('send');
   if (receiving !== undefined && !kept(receiving.name)) close('receive');
   applyWish(leg);

@@ -27,6 +27,9 @@ export interface SimH323Options {
   readonly fastStart?: boolean;
   readonly tunnelling?: boolean;
   readonly earlyH245?: boolean;
+  /** Has video besides: in its capabilities, and in its FastStart unless that is for sound alone. */
+  readonly video?: 'H264' | 'H263';
+  readonly fastVideo?: boolean;
   /** Takes telephone events in RTP. */
   readonly rfc4733?: boolean;
   /** Registers there (RAS at port 1719 of our address). */
@@ -51,6 +54,9 @@ export interface H323SimCall {
   /** As it stands. */
   send: H323Channel | undefined;
   receive: H323Channel | undefined;
+  videoSend: H323Channel | undefined;
+  videoReceive: H323Channel | undefined;
+  videoOpening: boolean;
   /** We may not send. */
   held: boolean;
   offers: Extract<H323Event, { kind: 'incoming' }>['fastStart'];
@@ -172,9 +178,25 @@ export class SimH323Peer implements H323Host {
     return { kind: 'audio', codec, packetTime: codec === 'G723' ? 30 : 20, silenceSuppression: false };
   }
 
+  get #videoCapabilities(): H323Capability[] {
+    const { video } = this.options;
+    if (video === undefined) return [];
+    if (video === 'H263') return [{ kind: 'video', codec: 'H263', maxBitRate: 384_000, cif: 1, qcif: 1 }];
+    // Baseline, level 1.3: lower than what others may offer.
+    return [
+      { kind: 'video', codec: 'H264', maxBitRate: 384_000, profile: 64, level: 36, packetizationMode: 1 },
+    ];
+  }
+
+  /** Its video RTP port is two above the sound's. */
+  get #localVideo() {
+    const { ip, port } = this.mediaAddress;
+    return { rtp: { ip, port: port + 2 }, rtcp: { ip, port: port + 3 } };
+  }
+
   get capabilities(): H323Capabilities {
     return {
-      media: this.#codecs.map((c) => this.#capability(c)),
+      media: [...this.#codecs.map((c) => this.#capability(c)), ...this.#videoCapabilities],
       userInput: {
         alphanumeric: true,
         signal: true,
@@ -203,6 +225,9 @@ export class SimH323Peer implements H323Host {
       endedBy: '',
       send: undefined,
       receive: undefined,
+      videoSend: undefined,
+      videoReceive: undefined,
+      videoOpening: false,
       held: false,
       offers: [],
       fast: 'none',
@@ -241,6 +266,17 @@ export class SimH323Peer implements H323Host {
                 direction: 'both' as const,
                 local: this.#local,
               },
+              ...(this.options.video === undefined || this.options.fastVideo === false
+                ? []
+                : [
+                    {
+                      kind: 'video' as const,
+                      capabilities: this.#videoCapabilities,
+                      direction: 'both' as const,
+                      local: this.#localVideo,
+                      payloadType: 99,
+                    },
+                  ]),
             ],
           }
         : {}),
@@ -290,12 +326,30 @@ export class SimH323Peer implements H323Host {
         remote: to.remote,
       };
       call.receive = { kind: 'audio', direction: 'receive', capability: from.capability };
-      return {
-        fastStart: [{ kind: 'audio', send: to.capability, receive: from.capability, local: this.#local }],
-      };
+      const sound = {
+        kind: 'audio',
+        send: to.capability,
+        receive: from.capability,
+        local: this.#local,
+      } as const;
+      return { fastStart: [sound, ...this.#videoChoice(call)] };
     }
     call.fast = 'refused';
     return {};
+  }
+
+  #videoChoice(call: H323SimCall): FastStartChoice[] {
+    const offer = call.offers.find((o) => o.kind === 'video');
+    const { video } = this.options;
+    const to = offer?.send.find((s) => s.capability.codec === video);
+    const from = offer?.receive.find((r) => r.capability.codec === video);
+    if (to === undefined || from === undefined || this.options.fastVideo === false) return [];
+    const { capability, remote, payloadType = 98 } = to;
+    call.videoSend = { kind: 'video', direction: 'send', capability, remote };
+    call.videoReceive = { kind: 'video', direction: 'receive', capability: from.capability };
+    return [
+      { kind: 'video', send: capability, receive: from.capability, local: this.#localVideo, payloadType },
+    ];
   }
 
   #event(event: H323Event): void {
@@ -333,8 +387,14 @@ export class SimH323Peer implements H323Host {
         break;
       case 'capabilities':
         if (event.master || call.receive !== undefined) this.#openOwn(call, event.capabilities.media);
+        this.#openVideo(call, event.capabilities.media);
         break;
       case 'channel-asked':
+        if (event.channel.kind === 'video') {
+          this.command({ kind: 'accept-channel', call: call.ref, media: 'video', local: this.#localVideo });
+          call.videoReceive = event.channel;
+          break;
+        }
         this.command({ kind: 'accept-channel', call: call.ref, media: 'audio', local: this.#local });
         this.#channel(call, event.channel);
         if (call.send === undefined && !call.held) this.#open(call, event.channel.capability);
@@ -343,6 +403,11 @@ export class SimH323Peer implements H323Host {
         this.#channel(call, event.channel);
         break;
       case 'channel-closed':
+        if (event.media === 'video') {
+          if (event.direction === 'send') call.videoSend = undefined;
+          else call.videoReceive = undefined;
+          break;
+        }
         if (event.direction === 'send') call.send = undefined;
         else call.receive = undefined;
         break;
@@ -371,6 +436,15 @@ export class SimH323Peer implements H323Host {
     if (codec !== undefined) this.#open(call, this.#capability(codec));
   }
 
+  #openVideo(call: H323SimCall, far: readonly H323Capability[]): void {
+    const [capability] = this.#videoCapabilities;
+    if (capability === undefined || call.videoSend !== undefined || call.videoOpening || call.held) return;
+    if (!far.some((f) => f.codec === capability.codec)) return;
+    call.videoOpening = true;
+    const local = this.#localVideo;
+    this.command({ kind: 'open-channel', call: call.ref, capability, local, payloadType: 98 });
+  }
+
   #open(call: H323SimCall, capability: H323Capability): void {
     if (call.openedBy === this.#now() && call.send === undefined && call.openedBy > 0) return;
     call.openedBy = this.#now();
@@ -378,6 +452,12 @@ export class SimH323Peer implements H323Host {
   }
 
   #channel(call: H323SimCall, channel: H323Channel): void {
+    if (channel.kind === 'video') {
+      call.videoOpening = false;
+      if (channel.direction === 'send') call.videoSend = channel;
+      else call.videoReceive = channel;
+      return;
+    }
     if (channel.direction === 'send') call.send = channel;
     else call.receive = channel;
   }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { PeerConfig } from '../../src/gateway/config.ts';
 import type { Address } from '../../src/machine/address.ts';
+import type { FormatName } from '../../src/meta/message.ts';
 import type { H323SimCall, SimH323Options, SimH323Peer } from './h323-peer.ts';
 import { peer, relayConfig, route, terminationConfig } from './sim-config.ts';
 import type { SimGateway } from './sim-gateway.ts';
@@ -17,6 +18,8 @@ export interface SideOptions {
   /** Of the gateway's peer, too. */
   readonly gateway?: Partial<NonNullable<PeerConfig['h323']>>;
   readonly sip?: Partial<SimPeerOptions>;
+  /** Formats that the gateway allows. */
+  readonly codecs?: readonly FormatName[];
   /** Who is taken as the H.323 peer besides its host. */
   readonly sources?: readonly string[];
 }
@@ -72,8 +75,9 @@ export function pair(
 ): Pair {
   const sides = { outside, inside };
   const config = (side: 'outside' | 'inside') => {
-    const { protocol, family = 4, gateway, sources = [] } = sides[side];
-    const base = side === 'outside' ? terminationConfig() : relayConfig();
+    const { protocol, family = 4, gateway, sources = [], codecs } = sides[side];
+    const usual = side === 'outside' ? terminationConfig() : relayConfig();
+    const base = codecs === undefined ? usual : { ...usual, media: { ...usual.media, codecs } };
     const ip = ADDRESSES[side][family].gateway;
     const h323 = {
       fastStart: true,

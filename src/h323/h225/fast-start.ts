@@ -139,7 +139,11 @@ function offerOf(call: Call, kind: MediaKind): FastStartOffer {
     kind,
     send: mine
       .filter((o) => o.direction === 'send')
-      .map(({ capability, remote }) => ({ capability, remote: remote! })),
+      .map(({ capability, remote, payloadType }) => ({
+        capability,
+        remote: remote!,
+        ...(payloadType === undefined ? {} : { payloadType }),
+      })),
     receive: mine
       .filter((o) => o.direction === 'receive')
       .map(({ capability, remoteRtcp, payloadType }) => ({
@@ -169,7 +173,7 @@ export function answerFastStart(
         stack.core.count('fast-start-not-offered', call.remote);
         continue;
       }
-      answer.push(encodeFastStart(answerTo(call, offered, capability, choice.local)));
+      answer.push(encodeFastStart(answerTo(call, offered, capability, choice)));
     }
   }
   if (answer.length === 0) return;
@@ -187,9 +191,10 @@ function answerTo(
   call: Call,
   offered: OfferedChannel,
   capability: H323Capability,
-  local: MediaAddress,
+  choice: FastStartChoice,
 ): OpenLogicalChannel {
   const { control } = call;
+  const { local } = choice;
   const { kind } = capability;
   const data = spell(capability, offered.data);
   if (offered.direction === 'receive') {
@@ -199,9 +204,10 @@ function answerTo(
   }
   // H.323 8.1.7.1: the called side gives its own number to the channel it sends on.
   const number = control.nextChannel++;
-  const { payloadType, remote } = offered;
+  const { remote } = offered;
+  const payloadType = offered.payloadType ?? choice.payloadType;
   control.send.set(kind, { number, kind, capability, payloadType, state: 'open', remote });
-  return reverse(number, data, capability, { rtcp: local.rtcp });
+  return reverse(number, data, capability, { rtcp: local.rtcp, payloadType });
 }
 
 /** The far end's answer to our proposals: opens what it chose. */

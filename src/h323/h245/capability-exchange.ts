@@ -221,6 +221,7 @@ function readTable(set: TerminalCapabilitySet): {
   readonly capabilities: H323Capabilities;
 } {
   const entries = inPreference(set);
+  const packetizationMode: 0 | 1 = nonInterleaved(set) ? 1 : 0;
   const table: RemoteCapability[] = [];
   let alphanumeric = false;
   let signal = false;
@@ -237,7 +238,8 @@ function readTable(set: TerminalCapabilitySet): {
         break;
       default: {
         const data = receivable(entry);
-        const capability = data && capabilityOf(data);
+        const plain = data && capabilityOf(data);
+        const capability = plain?.codec === 'H264' ? { ...plain, packetizationMode } : plain;
         if (data !== undefined && capability !== undefined) table.push({ capability, data });
       }
     }
@@ -253,6 +255,15 @@ function readTable(set: TerminalCapabilitySet): {
       },
     },
   };
+}
+
+/** H.241 7.1.2: packetization modes besides single NAL units are told for the whole set. */
+function nonInterleaved({ multiplexCapability }: TerminalCapabilitySet): boolean {
+  if (multiplexCapability?.choice !== 'h2250Capability') return false;
+  const types = multiplexCapability.value.mediaPacketizationCapability.rtpPayloadType ?? [];
+  return types
+    .slice(0, MOST_ENTRIES)
+    .some(({ payloadDescriptor: d }) => d.choice === 'oid' && d.value === H264_NON_INTERLEAVED);
 }
 
 function receivable(entry: Capability): DataType | undefined {
@@ -295,7 +306,8 @@ function inPreference(set: TerminalCapabilitySet): Capability[] {
 function distinct(media: readonly H323Capability[]): H323Capability[] {
   const seen = new Set<string>();
   return media.filter((c) => {
-    const key = `${c.codec} ${c.kind === 'audio' && c.silenceSuppression}`;
+    const variant = c.kind === 'audio' ? c.silenceSuppression : c.kind === 'video' && (c.profile ?? 0);
+    const key = `${c.codec} ${variant}`;
     if (seen.has(key)) return false;
     seen.add(key);
     return true;
