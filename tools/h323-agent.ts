@@ -3,19 +3,15 @@
  * `npm run demo -- --h323`. It speaks through our H.323 endpoint, its RTP is its own.
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { H323Command, H323Event, H323Input, H323Output, H323Party } from '../src/h323/contract.ts';
+import { H323Endpoint } from '../src/h323/endpoint.ts';
 import type {
   FastStartChoice,
   FastStartOffer,
   H323Capabilities,
   H323Capability,
   H323Channel,
-  H323Command,
-  H323Event,
-  H323Input,
-  H323Output,
-  H323Party,
-} from '../src/h323/contract.ts';
-import { H323Endpoint } from '../src/h323/endpoint.ts';
+} from '../src/h323/media-contract.ts';
 import type { Crypto, Random } from '../src/machine/machine.ts';
 import { SipTransport } from '../src/net/sip-transport.ts';
 import { RtpLine, type RtpLineOptions } from './rtp-line.ts';

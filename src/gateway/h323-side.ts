@@ -1,14 +1,7 @@
 /** What the H.323 endpoint tells and is told: its peers and listeners, new calls, events of calls, terminals, registrations. */
 import type { LegSetup } from '../call/leg.ts';
-import type {
-  H323Alias,
-  H323Decisions,
-  H323Event,
-  H323GatekeeperService,
-  H323Listener,
-  H323Output,
-  H323Peer,
-} from '../h323/contract.ts';
+import type { H323Decisions, H323Event, H323Output } from '../h323/contract.ts';
+import type { H323Alias, H323GatekeeperService, H323Listener, H323Peer } from '../h323/peer-contract.ts';
 import { type IncomingH323, setupFromH323 } from '../interworking/h323-to-meta.ts';
 import { beginFromLeg } from './calls.ts';
 import type { GatekeeperAccessConfig, GatewayConfig, PeerConfig } from './config.ts';

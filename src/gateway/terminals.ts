@@ -1,5 +1,5 @@
 /** H.323 terminals registered at our gatekeeper, by each number and name they registered. The endpoint owns their life. */
-import type { H323Alias } from '../h323/contract.ts';
+import type { H323Alias } from '../h323/peer-contract.ts';
 import type { Address } from '../machine/address.ts';
 
 export interface Terminal {

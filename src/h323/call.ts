@@ -2,9 +2,11 @@
 import type { Address } from '../machine/address.ts';
 import type { Alarm } from './alarm.ts';
 import type { Connection } from './connections.ts';
-import type { CallRef, FastStartProposal, H323Command, H323Peer } from './contract.ts';
+import type { CallRef, H323Command } from './contract.ts';
 import type { FastStartProposed, OfferedChannel } from './h225/fast-start.ts';
 import type { ControlState } from './h245/state.ts';
+import type { FastStartProposal } from './media-contract.ts';
+import type { H323Peer } from './peer-contract.ts';
 
 /**
  * Outgoing: `preparing` (address, admission), `initiated` (Setup sent), then as the far end answers. Incoming: `preparing`

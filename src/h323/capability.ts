@@ -8,7 +8,7 @@ import type {
   H263VideoCapability,
   VideoCapability,
 } from './asn1/h245-types.ts';
-import type { H323Capability, MediaKind } from './contract.ts';
+import type { H323Capability, MediaKind } from './media-contract.ts';
 
 type Audio = Extract<H323Capability, { kind: 'audio' }>;
 type Video = Extract<H323Capability, { kind: 'video' }>;

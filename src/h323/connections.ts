@@ -6,9 +6,10 @@ import type { Address } from '../machine/address.ts';
 import { formatAddress } from '../machine/address.ts';
 import type { Millis } from '../machine/machine.ts';
 import type { Alarm } from './alarm.ts';
-import type { ConnectionRef, H323Input, H323Listener, ListenRef } from './contract.ts';
+import type { ConnectionRef, H323Input, ListenRef } from './contract.ts';
 import type { Core } from './core.ts';
 import { decrease, increase } from './counts.ts';
+import type { H323Listener } from './peer-contract.ts';
 import { TpktFramer, tpktPacket } from './tpkt.ts';
 
 /** Milliseconds: our own connect; a first or begun message that does not become whole; a connection that nobody uses. */

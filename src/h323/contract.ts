@@ -9,6 +9,18 @@
  */
 import type { Address } from '../machine/address.ts';
 import type { Timeout } from '../machine/machine.ts';
+import type {
+  ChannelRefusal,
+  FastStartChoice,
+  FastStartOffer,
+  FastStartProposal,
+  H323Capabilities,
+  H323Capability,
+  H323Channel,
+  MediaAddress,
+  MediaKind,
+} from './media-contract.ts';
+import type { H323Alias, H323GatekeeperService, H323Listener, H323Peer } from './peer-contract.ts';
 
 /**
  * Names one call between endpoint and user; counts up, never reused. The user chooses even numbers for its `setup`
@@ -99,183 +111,6 @@ export type H323Output =
       readonly line: string;
     };
 
-/** A listener as the endpoint sees it: `tcp` call signalling (1720), `udp` RAS (1719). `advertise` goes into messages (static NAT). */
-export interface H323Listener {
-  readonly name: string;
-  readonly transport: 'tcp' | 'udp';
-  readonly local: Address;
-  readonly advertise: Address;
-}
-
-/** A configured peer as the endpoint needs it. */
-export interface H323Peer {
-  readonly name: string;
-  /** Literal address or host name of its call signalling. Not used for calls admitted by a gatekeeper, nor where `target` is given. */
-  readonly host: string;
-  /** Default 1720. */
-  readonly port?: number;
-  /** Signalling listener to call from; chosen by address family where absent. */
-  readonly listener?: string;
-  /** Offer and answer FastStart. */
-  readonly fastStart: boolean;
-  /** H.245 inside call signalling (the far end may still insist on a connection of its own). */
-  readonly tunnelling: boolean;
-  /** Begin H.245 before Connect. */
-  readonly earlyH245: boolean;
-  /** Keep the signalling connection for the next call (maintainConnection, multipleCalls). */
-  readonly keepConnection?: boolean;
-  /** Our own names towards this peer: put into Setup's sourceAddress besides the caller's number. */
-  readonly aliases?: readonly H323Alias[];
-  /** Register there, and ask admission for each call from and to this peer. */
-  readonly gatekeeper?: H323GatekeeperAccess;
-}
-
-export type H323Alias =
-  /** 1..64 of 0-9 * # */
-  | { readonly kind: 'number'; readonly number: string }
-  /** h323-ID, 1..128 characters. */
-  | { readonly kind: 'name'; readonly name: string };
-
-/** How to use a foreign gatekeeper. */
-export interface H323GatekeeperAccess {
-  /** Literal address or host name; RAS default port 1719. */
-  readonly host: string;
-  readonly port?: number;
-  /** RAS listener to send from. */
-  readonly listener?: string;
-  readonly identifier?: string;
-  /** At least one. */
-  readonly aliases: readonly H323Alias[];
-  /** Time to live to ask for, seconds, default 300. */
-  readonly timeToLiveSeconds?: number;
-  /** H.235 Annex D (H.235.1) baseline: HMAC-SHA1-96 over every RAS message. `user` is the sender's id. */
-  readonly password?: { readonly user: string; readonly password: string };
-}
-
-/** Our own small gatekeeper, for terminals that have none. */
-export interface H323GatekeeperService {
-  readonly identifier: string;
-  /** RAS listener it answers on. */
-  readonly listener: string;
-  /** Signalling listener its terminals are told to call (the gatekeeper-routed model, always). */
-  readonly signalling: string;
-  /** Peer whose name calls of registered terminals bear. */
-  readonly peer: string;
-  /** Longest time to live granted, seconds. */
-  readonly timeToLiveSeconds: number;
-}
-
-/** Codecs by the neutral names of meta/message.ts. */
-export type H323Codec = 'PCMU' | 'PCMA' | 'G722' | 'G729' | 'G723' | 'GSM' | 'T38' | 'H263' | 'H264';
-export type MediaKind = 'audio' | 'video' | 'image';
-
-/** One thing a side can receive, or a channel's content. */
-export type H323Capability =
-  | {
-      readonly kind: 'audio';
-      readonly codec: 'PCMU' | 'PCMA' | 'G722' | 'G729' | 'G723' | 'GSM';
-      /** Milliseconds of sound in a packet (in a capability: at most), 1..240; the endpoint knows the codec's frames. */
-      readonly packetTime: number;
-      /** Silence suppression of G.723.1, G.729 (Annex B) and GSM. */
-      readonly silenceSuppression: boolean;
-    }
-  | {
-      readonly kind: 'video';
-      readonly codec: 'H263' | 'H264';
-      /** bit/s, a multiple of 100. */
-      readonly maxBitRate: number;
-      /** H.264 (H.241): profile bits (64 = baseline) and level number of H.241 table 8-4; packetization modes besides 0. */
-      readonly profile?: number;
-      readonly level?: number;
-      readonly packetizationMode?: 0 | 1;
-      /** H.263: smallest picture interval of CIF and QCIF. */
-      readonly cif?: number;
-      readonly qcif?: number;
-    }
-  | {
-      readonly kind: 'image';
-      readonly codec: 'T38';
-      /** bit/s */
-      readonly maxBitRate: number;
-      readonly version: number;
-      readonly rateManagement: 'localTCF' | 'transferredTCF';
-      readonly maxBuffer: number;
-      readonly maxDatagram: number;
-      readonly errorCorrection: 'redundancy' | 'fec';
-    };
-
-/** What a side can receive. */
-export interface H323Capabilities {
-  /** In order of preference. Empty: nothing may be sent to that side (the empty capability set: hold). */
-  readonly media: readonly H323Capability[];
-  readonly userInput: {
-    /** H.245 UserInputIndication `alphanumeric` / basic string. */
-    readonly alphanumeric: boolean;
-    /** H.245 UserInputIndication `signal`. */
-    readonly signal: boolean;
-    /** RFC 4733 telephone-event can be received with this payload type (96..127). */
-    readonly rfc4733PayloadType?: number;
-  };
-}
-
-/** Receiving addresses of one side for one channel: RTP and RTCP (T.38: `rtp` is the UDPTL port, no RTCP). */
-export interface MediaAddress {
-  readonly rtp: Address;
-  readonly rtcp?: Address;
-}
-
-/** One kind of media in a FastStart. */
-export interface FastStartProposal {
-  readonly kind: MediaKind;
-  /** Alternatives in order of preference, each proposed for the directions below. */
-  readonly capabilities: readonly H323Capability[];
-  readonly direction: 'both' | 'send' | 'receive';
-  /** Our receiving addresses (its RTCP also serves the sending direction). */
-  readonly local: MediaAddress;
-  /** RTP payload type we send with where the codec has no static one. */
-  readonly payloadType?: number;
-}
-
-/** The far end's FastStart proposal of one kind of media, directions as we see them. */
-export interface FastStartOffer {
-  readonly kind: MediaKind;
-  /** What we may send, in the far end's order, and where to. */
-  readonly send: readonly {
-    readonly capability: H323Capability;
-    readonly remote: MediaAddress;
-    /** What it wants us to send with, where dynamic. */
-    readonly payloadType?: number;
-  }[];
-  /** What the far end would send to us. `payloadType`: what it would send with, where dynamic. */
-  readonly receive: readonly {
-    readonly capability: H323Capability;
-    readonly remoteRtcp?: Address;
-    readonly payloadType?: number;
-  }[];
-}
-
-/** Our choice out of a FastStartOffer; capabilities are those of the offer (packetTime may be less). */
-export interface FastStartChoice {
-  readonly kind: MediaKind;
-  readonly send?: H323Capability;
-  readonly receive?: H323Capability;
-  readonly local: MediaAddress;
-  /** RTP payload type we send with where it is dynamic; the one it wants where it named one. */
-  readonly payloadType?: number;
-}
-
-/** A channel as it stands. */
-export interface H323Channel {
-  readonly kind: MediaKind;
-  readonly direction: 'send' | 'receive';
-  readonly capability: H323Capability;
-  /** `send`: where the far end receives. `receive`: its RTCP address only, where it told one. */
-  readonly remote?: MediaAddress;
-  readonly remoteRtcp?: Address;
-  /** RTP payload type of the channel where it is not the codec's static one. */
-  readonly payloadType?: number;
-}
-
 /** Who calls or is called, as H.323 says it. Numbers: 0..64 of 0-9 * # (a `+` is numberType international). */
 export interface H323Party {
   readonly number: string;
@@ -288,9 +123,6 @@ export interface H323Party {
   /** Screening indicator: provided by the user and verified, or by the network. */
   readonly verified: boolean;
 }
-
-/** Why a channel was rejected (H.245 OpenLogicalChannelReject.cause, folded). */
-export type ChannelRefusal = 'codec' | 'conflict' | 'bandwidth' | 'address' | 'other';
 
 /** FastStart answers ride on the first of these commands that carries one; later ones repeat nothing. */
 interface WithFastStart {

@@ -8,15 +8,8 @@ import { isIpv6 } from '../machine/address.ts';
 import type { Crypto, Millis, Random, WallMillis } from '../machine/machine.ts';
 import { Timers } from '../machine/timers.ts';
 import { Alarm } from './alarm.ts';
-import type {
-  CallRef,
-  H323Decisions,
-  H323Event,
-  H323Limits,
-  H323Listener,
-  H323Output,
-  H323Peer,
-} from './contract.ts';
+import type { CallRef, H323Decisions, H323Event, H323Limits, H323Output } from './contract.ts';
+import type { H323Listener, H323Peer } from './peer-contract.ts';
 
 export interface H323Options {
   /** Call identifiers, status determination numbers, jitter. */

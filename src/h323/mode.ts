@@ -1,7 +1,7 @@
 /** Modes of H.245 RequestMode ↔ capabilities. */
 import type { AudioMode, ModeElementType } from './asn1/h245-types.ts';
 import { audioOf, capabilityOf, imageOf, videoOf } from './capability.ts';
-import type { H323Capability } from './contract.ts';
+import type { H323Capability } from './media-contract.ts';
 
 const PACKET_TIME = 20;
 

@@ -1,11 +1,12 @@
 import type { Address } from '../machine/address.ts';
 import { Alarm } from './alarm.ts';
 import type { Call } from './call.ts';
-import type { CallRef, H323Command, H323Peer } from './contract.ts';
+import type { CallRef, H323Command } from './contract.ts';
 import { alarmDue } from './h225/due.ts';
 import { controlDue, modeDue, receiveDue, sendDue } from './h245/due.ts';
 import { newControl } from './h245/state.ts';
 import { freshGuid } from './identity.ts';
+import type { H323Peer } from './peer-contract.ts';
 import { report } from './ras/info-request.ts';
 import type { Stack } from './stack.ts';
 

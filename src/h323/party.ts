@@ -1,6 +1,7 @@
 /** Who calls whom: alias addresses of H.225.0 and number elements of Q.931 ↔ neutral parties. Nothing foreign survives unchecked. */
 import type { AliasAddress, PartyNumber } from './asn1/h225-types.ts';
-import type { H323Alias, H323Party } from './contract.ts';
+import type { H323Party } from './contract.ts';
+import type { H323Alias } from './peer-contract.ts';
 import type { Q931Number, Q931NumberType } from './q931.ts';
 
 /** Longest number and name taken or given. */

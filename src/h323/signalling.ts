@@ -3,7 +3,6 @@
 import type { AlertingUUIE, H323UserInformation, SetupUUIE } from './asn1/h225-types.ts';
 import type { Call } from './call.ts';
 import type { Connection, ConnectionUser } from './connections.ts';
-import type { H323Peer } from './contract.ts';
 import { alertingReceived } from './h225/alerting.ts';
 import { callProceedingReceived } from './h225/call-proceeding.ts';
 import { connectReceived } from './h225/connect.ts';
@@ -21,6 +20,7 @@ import { servicesReceived } from './h450/services.ts';
 import { sameBytes } from './identity.ts';
 import type { Signalling } from './messages.ts';
 import { decodeSignalling, messageErrorText } from './messages.ts';
+import type { H323Peer } from './peer-contract.ts';
 import type { Q931Type } from './q931.ts';
 import { decodeQ931 } from './q931-decode.ts';
 import type { Stack } from './stack.ts';

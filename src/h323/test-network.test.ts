@@ -4,19 +4,17 @@ import type { Address } from '../machine/address.ts';
 import { formatAddress, sameAddress } from '../machine/address.ts';
 import type { Crypto, HashName, Random } from '../machine/machine.ts';
 import type {
-  H323Capabilities,
   H323Command,
   H323Decisions,
   H323Event,
-  H323GatekeeperService,
   H323Input,
   H323Limits,
-  H323Listener,
   H323Output,
   H323Party,
-  H323Peer,
 } from './contract.ts';
 import { H323Endpoint } from './endpoint.ts';
+import type { H323Capabilities } from './media-contract.ts';
+import type { H323GatekeeperService, H323Listener, H323Peer } from './peer-contract.ts';
 
 const HASH: Record<HashName, string> = {
   md5: 'md5',

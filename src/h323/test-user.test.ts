@@ -1,11 +1,6 @@
 /** Not a test: a user of the endpoint as interworking would be one: opens, accepts, keeps book of its channels. */
-import type {
-  FastStartChoice,
-  H323Capabilities,
-  H323Capability,
-  H323Channel,
-  H323Event,
-} from './contract.ts';
+import type { H323Event } from './contract.ts';
+import type { FastStartChoice, H323Capabilities, H323Capability, H323Channel } from './media-contract.ts';
 import type { Node } from './test-network.test.ts';
 import { capabilities, media } from './test-network.test.ts';
 

@@ -1,6 +1,6 @@
 /** Formats of an H.245 capability ↔ neutral formats. Only codecs that both vocabularies name; parameters by known name. */
 
-import type { H323Capability } from '../h323/contract.ts';
+import type { H323Capability } from '../h323/media-contract.ts';
 import { defaultPacketTime, staticPayloadType } from '../media/formats.ts';
 import type { Format, FormatName } from '../meta/message.ts';
 import type { BareFormat } from './sdp-formats.ts';

@@ -15,7 +15,7 @@ import type {
   H323Capabilities,
   H323Capability,
   H323Channel,
-} from '../h323/contract.ts';
+} from '../h323/media-contract.ts';
 import { fail, ok, type Result } from '../machine/machine.ts';
 import type { Direction, Format, MediaExchange, MediaKind, Side, Stream } from '../meta/message.ts';
 import { META_LIMITS } from '../meta/message.ts';

@@ -12,7 +12,7 @@ import type {
   H323Capability,
   H323Channel,
   MediaAddress,
-} from '../h323/contract.ts';
+} from '../h323/media-contract.ts';
 import { type Address, isIpv6 } from '../machine/address.ts';
 import { defaultPacketTime } from '../media/formats.ts';
 import type { Direction, Format, FormatName, Stream } from '../meta/message.ts';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LegEvent } from '../call/leg.ts';
-import type { H323Capability, H323Command, MediaAddress } from '../h323/contract.ts';
+import type { H323Command } from '../h323/contract.ts';
+import type { H323Capability, MediaAddress } from '../h323/media-contract.ts';
 import type { Format, MediaExchange, Party, Stream } from '../meta/message.ts';
 import { capabilityOf, formatOfCapability, matches } from './h245-formats.ts';
 import { H245Negotiation } from './h245-negotiation.ts';

@@ -4,7 +4,8 @@
  * is in h245-channels.ts. docs/decisions/0005-h323-media-and-offers.md tells why offers are made when they are.
  */
 import type { LegCommand, LegEvent, LegStream } from '../call/leg.ts';
-import type { CallRef, H323Channel, H323Command, H323Event } from '../h323/contract.ts';
+import type { CallRef, H323Command, H323Event } from '../h323/contract.ts';
+import type { H323Channel } from '../h323/media-contract.ts';
 import type { Address } from '../machine/address.ts';
 import type { Millis } from '../machine/machine.ts';
 import type { Format, MediaExchange, MediaKind, Party } from '../meta/message.ts';

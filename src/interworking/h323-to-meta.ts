@@ -1,6 +1,7 @@
 /** H.323 events → neutral leg events. The only knowledge of both vocabularies in this direction. */
 import type { LegSetup } from '../call/leg.ts';
-import type { H323Capability, H323Event } from '../h323/contract.ts';
+import type { H323Event } from '../h323/contract.ts';
+import type { H323Capability } from '../h323/media-contract.ts';
 import type { Party } from '../meta/message.ts';
 import { change, channelEvent, MEDIA_WAIT_MS, makeAnswer, reconcile, tell } from './h245-channels.ts';
 import type { H323Leg, H323Timer } from './h323-leg.ts';

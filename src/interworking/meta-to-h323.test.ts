@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { H323Capability } from '../h323/contract.ts';
+import type { H323Capability } from '../h323/media-contract.ts';
 import { H245Negotiation } from './h245-negotiation.ts';
 import { H323Leg, type H323LegOutput } from './h323-leg.ts';
 import { setupFromH323 } from './h323-to-meta.ts';

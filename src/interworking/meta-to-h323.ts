@@ -1,6 +1,6 @@
 /** Neutral leg commands → H.323 commands. Every message is built from typed fields; nothing of the other side's is copied. */
 import type { LegCommand } from '../call/leg.ts';
-import type { FastStartChoice } from '../h323/contract.ts';
+import type { FastStartChoice } from '../h323/media-contract.ts';
 import type { MediaExchange } from '../meta/message.ts';
 import { applyWish, changed, declare, declareVideo, reconcile } from './h245-channels.ts';
 import type { H323Leg } from './h323-leg.ts';

@@ -1,16 +1,13 @@
 /** An H.323 terminal or PBX in memory: our endpoint under a script. */
+import type { H323Command, H323Event, H323Input, H323Party } from '../../src/h323/contract.ts';
+import { H323Endpoint } from '../../src/h323/endpoint.ts';
 import type {
   FastStartChoice,
   H323Capabilities,
   H323Capability,
   H323Channel,
-  H323Command,
-  H323Event,
-  H323GatekeeperAccess,
-  H323Input,
-  H323Party,
-} from '../../src/h323/contract.ts';
-import { H323Endpoint } from '../../src/h323/endpoint.ts';
+} from '../../src/h323/media-contract.ts';
+import type { H323GatekeeperAccess } from '../../src/h323/peer-contract.ts';
 import type { Address } from '../../src/machine/address.ts';
 import type { H323Host, H323Net } from './h323-net.ts';
 import { SeededRandom, simCrypto } from './random.ts';

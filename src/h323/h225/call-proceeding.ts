@@ -1,11 +1,11 @@
 /** CallProceeding (H.225.0 7.3.2). */
 import type { Call } from '../call.ts';
 import { mayAnswer } from '../call.ts';
-import type { FastStartChoice } from '../contract.ts';
 import { exchangeAfterFastStart } from '../h245/capability-exchange.ts';
 import { beginEarly } from '../h245/connection.ts';
 import { ENDPOINT_TYPE } from '../identity.ts';
 import { PROCEEDING_LIMIT } from '../limits.ts';
+import type { FastStartChoice } from '../media-contract.ts';
 import type { Stack } from '../stack.ts';
 import { answerFastStart } from './fast-start.ts';
 import { addressToTell, common, connectionFields, fastStartToTell, sendSignalling } from './message.ts';

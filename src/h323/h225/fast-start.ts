@@ -6,6 +6,7 @@ import type { Address } from '../../machine/address.ts';
 import type { DataType, OpenLogicalChannel } from '../asn1/h245-types.ts';
 import type { Call } from '../call.ts';
 import { dataTypesOf, sameCodec } from '../capability.ts';
+import { channelOf, channelParameters, spell } from '../h245/parameters.ts';
 import type {
   FastStartChoice,
   FastStartOffer,
@@ -14,8 +15,7 @@ import type {
   H323Channel,
   MediaAddress,
   MediaKind,
-} from '../contract.ts';
-import { channelOf, channelParameters, spell } from '../h245/parameters.ts';
+} from '../media-contract.ts';
 import { decodeFastStart, encodeFastStart } from '../messages.ts';
 import type { Stack } from '../stack.ts';
 

@@ -3,7 +3,7 @@ import { toH225 } from '../addresses.ts';
 import type { PresentationIndicator, SetupUUIE } from '../asn1/h225-types.ts';
 import type { Call } from '../call.ts';
 import type { Connection } from '../connections.ts';
-import type { H323Command, H323Event, H323Party, H323Peer } from '../contract.ts';
+import type { H323Command, H323Event, H323Party } from '../contract.ts';
 import { controlAddressTold, listenForControl } from '../h245/connection.ts';
 import { servicesReceived } from '../h450/services.ts';
 import { ENDPOINT_TYPE } from '../identity.ts';
@@ -21,6 +21,7 @@ import {
   partyOf,
   toAliases,
 } from '../party.ts';
+import type { H323Peer } from '../peer-contract.ts';
 import type { Q931Elements } from '../q931.ts';
 import type { Stack } from '../stack.ts';
 import { proposeFastStart, readFastStart } from './fast-start.ts';

@@ -9,9 +9,9 @@ import type {
 } from '../asn1/h245-types.ts';
 import type { Call } from '../call.ts';
 import { capabilityOf, dataTypesOf, H264_NON_INTERLEAVED } from '../capability.ts';
-import type { H323Capabilities, H323Capability } from '../contract.ts';
 import { H245_PROTOCOL } from '../identity.ts';
 import { CONTROL_LIMIT } from '../limits.ts';
+import type { H323Capabilities, H323Capability } from '../media-contract.ts';
 import type { Stack } from '../stack.ts';
 import { sendRequest, sendResponse } from './control.ts';
 import { closeSendForHold, openWanted } from './logical-channel.ts';

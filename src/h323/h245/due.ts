@@ -1,9 +1,9 @@
 /** What happens when H.245 does not come about, or an answer in it does not come. */
 import type { Alarm } from '../alarm.ts';
 import type { Call } from '../call.ts';
-import type { MediaKind } from '../contract.ts';
 import { closeControl, endCall } from '../h225/release-complete.ts';
 import { MODE_LIMIT } from '../limits.ts';
+import type { MediaKind } from '../media-contract.ts';
 import type { Stack } from '../stack.ts';
 import { dialInstead } from './connection.ts';
 import { awaitRelease } from './end-session.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { capabilityOf, dataTypesOf } from '../capability.ts';
-import type { H323Capability } from '../contract.ts';
+import type { H323Capability } from '../media-contract.ts';
 import { capabilityOfMode, modeOf } from '../mode.ts';
 import { determine } from './master-slave.ts';
 

@@ -7,9 +7,10 @@ import type {
 } from '../asn1/h245-types.ts';
 import type { Call } from '../call.ts';
 import { sameCodec } from '../capability.ts';
-import type { ChannelRefusal, H323Capability, H323Channel, H323Command, MediaKind } from '../contract.ts';
+import type { H323Command } from '../contract.ts';
 import { giveUpFastStart } from '../h225/fast-start.ts';
 import { CHANNEL_ANSWER_LIMIT, CHANNEL_LIMIT } from '../limits.ts';
+import type { ChannelRefusal, H323Capability, H323Channel, MediaKind } from '../media-contract.ts';
 import type { Stack } from '../stack.ts';
 import { sendRequest, sendResponse } from './control.ts';
 import { armEarliest } from './due.ts';

@@ -9,7 +9,7 @@ import {
   H264_SINGLE_NAL,
   SESSION_ID,
 } from '../capability.ts';
-import type { H323Capability, MediaAddress } from '../contract.ts';
+import type { H323Capability, MediaAddress } from '../media-contract.ts';
 
 export interface ChannelAddresses {
   /** Told by whoever receives. */

@@ -1,7 +1,7 @@
 /** RequestMode (H.245 C.9): one side asks the other to send something else; the way to T.38. */
 import type { RequestMode } from '../asn1/h245-types.ts';
 import type { Call } from '../call.ts';
-import type { H323Capability } from '../contract.ts';
+import type { H323Capability } from '../media-contract.ts';
 import { capabilityOfMode, modeOf } from '../mode.ts';
 import type { Stack } from '../stack.ts';
 import { sendRequest, sendResponse } from './control.ts';

@@ -3,7 +3,8 @@ import type { Address } from '../../machine/address.ts';
 import type { Alarm } from '../alarm.ts';
 import type { DataType } from '../asn1/h245-types.ts';
 import type { Connection } from '../connections.ts';
-import type { H323Capabilities, H323Capability, ListenRef, MediaAddress, MediaKind } from '../contract.ts';
+import type { ListenRef } from '../contract.ts';
+import type { H323Capabilities, H323Capability, MediaAddress, MediaKind } from '../media-contract.ts';
 
 /** A channel we send on. */
 export interface SendChannel {

@@ -4,9 +4,10 @@ import { test } from 'node:test';
 import { fromHex } from '../../bytes/text.ts';
 import { toH225 } from '../addresses.ts';
 import type { RasMessage } from '../asn1/h225-types.ts';
-import type { H323Decisions, H323GatekeeperAccess } from '../contract.ts';
+import type { H323Decisions } from '../contract.ts';
 import { Core } from '../core.ts';
 import { decodeRas, encodeRas } from '../messages.ts';
+import type { H323GatekeeperAccess } from '../peer-contract.ts';
 import {
   IDLE,
   LIMITS,

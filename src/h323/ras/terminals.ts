@@ -3,10 +3,10 @@
 import { toHex } from '../../bytes/text.ts';
 import type { Address } from '../../machine/address.ts';
 import type { Alarm } from '../alarm.ts';
-import type { H323Alias } from '../contract.ts';
 import type { Core } from '../core.ts';
 import { decrease, increase } from '../counts.ts';
 import { aliasText } from '../party.ts';
+import type { H323Alias } from '../peer-contract.ts';
 
 export interface Terminal {
   readonly identifier: string;
