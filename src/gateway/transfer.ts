@@ -179,6 +179,7 @@ export function transferEvent(gw: GatewayState, call: GatewayCall, event: LegEve
     referred(gw, call, event.outcome, event.cause);
     return true;
   }
+  if (event.kind === 'transfer-request' && !mayTransfer(gw, call)) return true;
   const transfer = call.transfer;
   if (transfer === undefined) return false;
   const { next } = transfer;
@@ -206,6 +207,14 @@ export function transferEvent(gw: GatewayState, call: GatewayCall, event: LegEve
   }
 }
 
+/** Whether our own party may ask; the SIP endpoint has refused its REFER already where not, H.323 has nothing before us. */
+function mayTransfer(gw: GatewayState, call: GatewayCall): boolean {
+  if (gw.peer(call.peer)?.mayTransfer ?? gw.config.role === 'relay') return true;
+  gw.count('transfers', 'not-permitted');
+  call.adapter.command({ kind: 'transfer-result', outcome: 'failure', cause: CAUSE.rejected }, gw.now);
+  return false;
+}
+
 function succeeded(
   gw: GatewayState,
   transfer: Transfer,
@@ -218,6 +227,7 @@ function succeeded(
   next.half.leg({ kind: 'media', media }, gw.now);
   gw.dirty.add(next);
   if (alone) return;
+  old.endReason = 'transferred';
   old.half.transferResult('success');
   releaseCall(gw, old, CAUSE.normal, 'own');
 }

@@ -221,6 +221,7 @@ function modifyAccept(leg: SipLeg, exchange: MediaExchange | undefined): void {
     leg.send({ kind: 'modify-accept', session, ...sdp(bytes) });
     return;
   }
+  if (exchange !== undefined && leg.negotiation.takesLate(exchange)) return;
   if (leg.modify !== 'theirs-offered') {
     leg.count('modify-accept-out-of-place');
     return;

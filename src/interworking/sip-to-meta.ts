@@ -205,7 +205,12 @@ function acknowledged(leg: SipLeg, body: SipBody | undefined): void {
     return;
   }
   leg.modify = 'none';
-  if (answer.value !== undefined) leg.emit({ kind: 'media', media: answer.value });
+  if (answer.value !== undefined) settled(leg, answer.value);
+}
+
+/** The other gateway waits for this answer; or it knew nothing of our offer, and is asked for what came of it. */
+function settled(leg: SipLeg, media: MediaExchange): void {
+  leg.emit({ kind: media.kind === 'offer' ? 'modify' : 'media', media });
 }
 
 function modifyAsked(leg: SipLeg, body: SipBody | undefined): void {
@@ -271,5 +276,5 @@ function modifyAccepted(leg: SipLeg, event: Extract<SipEvent, { kind: 'modify-ac
   }
   const change = answer.value === undefined ? {} : { media: answer.value };
   if (step !== 'ours-restated') leg.emit({ kind: 'modify-accept', ...change });
-  else if (change.media !== undefined) leg.emit({ kind: 'media', media: change.media });
+  else if (change.media !== undefined) settled(leg, change.media);
 }

@@ -88,6 +88,24 @@ for (const holder of ['phone', 'pbx'] as const) {
     finish(world);
   });
 
+  test(`${holder} asks for an offer and answers it with hold: the other side is told, and of the resume too (RFC 6337 5.2.5)`, () => {
+    const { world, calls } = established();
+    const other = OTHER[holder];
+    for (const [media, there] of [
+      ['sendonly', 'sendonly'],
+      ['inactive', 'inactive'],
+      ['sendrecv', 'sendrecv'],
+    ] as const) {
+      calls[holder].media = media;
+      world[holder].reinvite(calls[holder], undefined);
+      world.run(3000);
+      assert.equal(describe(calls[other].remoteSdp).direction, there, `${other} is told ${media}`);
+    }
+    assert.equal(direction(world.termination), 'sendrecv');
+    assert.equal(direction(world.relay), 'sendrecv');
+    finish(world);
+  });
+
   test(`${holder} hangs up while its own change is asked for`, () => {
     for (let delay = 0; delay < 20; delay += 2) {
       const { world, calls } = established({ seed: 700 + delay });

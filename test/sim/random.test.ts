@@ -17,7 +17,7 @@ type Step =
   | { readonly do: 'call'; readonly side: Side; readonly late: boolean; readonly formats: string }
   | { readonly do: 'wait'; readonly ms: number }
   | { readonly do: 'end'; readonly side: Side; readonly which: number }
-  | { readonly do: 'digit'; readonly side: Side; readonly which: number }
+  | { readonly do: 'digit' | 'refer'; readonly side: Side; readonly which: number }
   | { readonly do: 'change'; readonly side: Side; readonly which: number; readonly media: string | undefined }
   | { readonly do: 'cut'; readonly ms: number; readonly silent: boolean }
   | { readonly do: 'reload'; readonly role: 'termination' | 'relay' }
@@ -43,7 +43,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       ms: fc.oneof(fc.nat(30), fc.nat(600), fc.nat(8000)),
     }),
   },
-  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('end' as const, 'digit' as const), side, which }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constantFrom('end' as const, 'end' as const, 'digit' as const, 'refer' as const),
+      side,
+      which,
+    }),
+  },
   {
     weight: 6,
     arbitrary: fc.record({
@@ -161,7 +168,9 @@ function play(seed: number, net: NetworkOptions, steps: readonly Step[]): void {
       if (call === undefined || call.state === 'ended') continue;
       if (s.do === 'end') world[s.side].end(call);
       else if (s.do === 'change') world[s.side].reinvite(call, s.media);
-      else if (call.state === 'connected') world[s.side].digit(call, '5');
+      else if (call.state !== 'connected') continue;
+      else if (s.do === 'refer') world[s.side].refer(call, '602');
+      else world[s.side].digit(call, '5');
     }
   }
   world.run(1000);
