@@ -566,6 +566,41 @@ test('a worker that dies takes no call of another with it; its own are on its su
     for (const phone of [inside, outside]) phone.socket.close();
 });
 
+for (const implementation of koffiLoads ? (['koffi', 'dgram'] as const) : (['dgram'] as const)) {
+  test(`a port that is given from one stream to another at once (a transfer) stays bound and heard: ${implementation}`, async (t) => {
+    const pair = new Pair();
+    t.after(() => pair.stop());
+    await pair.start([implementation, implementation]);
+    pair.session();
+    await pair.a.until('lane-up', 2);
+    const { inside, outside, innerLeg, outerLeg } = await call(pair, 21);
+    // A busy machine may have the tunnel drop what is stale: said again until enough is heard.
+    const heard = async (what: string): Promise<void> => {
+      inside.heard.length = 0;
+      const said: string[] = [];
+      for (let i = 0; i < 20 && inside.heard.length < 10; i++) {
+        said.push(...(await talk(outside, outerLeg.local.port, 10)));
+        await pause(50);
+      }
+      assert.ok(inside.heard.length >= 10, what);
+      for (const payload of inside.payloads()) assert.ok(said.includes(payload), `${what}: as it was said`);
+    };
+    await heard('sound before');
+    for (const [side, before] of [
+      [pair.a, innerLeg],
+      [pair.b, outerLeg],
+    ] as const) {
+      side.plane.command(0, { kind: 'close', session: SESSION, stream: 21 });
+      side.plane.command(0, { kind: 'open', leg: { ...before, stream: 22, call: 'next' } });
+    }
+    await pair.a.until('opened', 2);
+    await pair.b.until('opened', 2);
+    assert.equal(pair.a.of('open-failed').length + pair.b.of('open-failed').length, 0);
+    await heard('sound after');
+    for (const phone of [inside, outside]) phone.socket.close();
+  });
+}
+
 test('two shards: every lane finds the worker of its shard although main does not know it', async (t) => {
   const pair = new Pair();
   t.after(() => pair.stop());
