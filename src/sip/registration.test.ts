@@ -1,8 +1,8 @@
 /** Our registrations with trunks (RFC 3261 10.2), against a registrar that is written by hand. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { SipPeer } from './contract.ts';
-import { IDLE } from './test-network.test.ts';
+import type { SipFlow, SipPeer } from './contract.ts';
+import { IDLE, invite, pair } from './test-network.test.ts';
 import { header, PEER, request, respond, stage, status } from './test-peer.test.ts';
 
 const CONTACT = '<sip:trunk1@192.0.2.1:5060>';
@@ -209,4 +209,75 @@ test('a registrar that challenges for ever, or with a nonce that is always stale
   net.run(100);
   assert.ok(answers <= 4, `${answers} proofs`);
   assert.deepEqual(told(), [[false, 'status 401']]);
+});
+
+const REGISTERS = { user: 'trunk1', expiresSeconds: 600 };
+
+test('fail-over: the next server of the trunk is asked where one does not answer; calls of both are the trunk’s (RFC 3263 4.3)', () => {
+  const { net, gw, raw } = stage({
+    peers: [{ name: 'raw', host: 'trunk.example', registration: REGISTERS }],
+  });
+  const second = net.peer('192.0.2.10');
+  gw.names.set('trunk.example', [
+    { transport: 'udp', address: { ip: PEER, port: 5060 } },
+    { transport: 'udp', address: { ip: '192.0.2.10', port: 5060 } },
+  ]);
+  net.run(40_000);
+  assert.ok(
+    raw.received.some((r) => r.text.startsWith('REGISTER ')),
+    'the first was asked',
+  );
+  const asked = second.received[0]!.text;
+  assert.match(asked, /^REGISTER sip:trunk\.example /);
+  net.send(second, gw, respond(asked, 200, 'r', [`Contact: ${CONTACT};expires=300`]));
+  net.run(10);
+  assert.deepEqual(
+    gw.seen('registration').map((e) => e.registered),
+    [true],
+  );
+  for (const from of [raw, second]) {
+    net.send(from, gw, request('INVITE', { uri: 'sip:trunk1@192.0.2.1:5060', body: 'offer' }));
+  }
+  net.run(10);
+  assert.deepEqual(
+    gw.seen('incoming').map((e) => e.peer),
+    ['raw', 'raw'],
+  );
+});
+
+test('over TCP: calls come over the connection we registered by; where it is lost we register anew within seconds (RFC 5626)', () => {
+  const tcp = { transports: ['tcp'] as const };
+  const { net, alice, bob } = pair(1, {
+    alice: { ...tcp, peers: [{ name: 'bob', host: '192.0.2.2', transport: 'tcp', registration: REGISTERS }] },
+    bob: { ...tcp, peers: [{ name: 'alice', host: '192.0.2.1', transport: 'tcp' }] },
+  });
+  const flows: SipFlow[] = [];
+  bob.on = (event): void => {
+    if (event.kind !== 'request') return;
+    flows.push(event.flow);
+    const headers = [{ name: 'Expires', value: '600' }];
+    bob.command({ kind: 'respond', transaction: event.transaction, status: 200, headers });
+  };
+  net.run(2000);
+  assert.deepEqual(
+    alice.seen('registration').map((e) => e.registered),
+    [true],
+  );
+  const uri = {
+    scheme: 'sip',
+    user: 'trunk1',
+    host: '192.0.2.1',
+    port: 5060,
+    parameters: new Map(),
+    headers: '',
+  } as const;
+  bob.command(invite(2, 'alice', { target: { uri, flow: flows[0]! } }));
+  net.run(100);
+  assert.equal(alice.seen('incoming').length, 1);
+  bob.command({ kind: 'end', session: 2 });
+  net.run(1000);
+  net.cutStreams();
+  net.run(5000);
+  assert.equal(flows.length, 2, 'registered anew');
+  assert.equal(alice.seen('registration').filter((e) => e.registered).length, 2);
 });
