@@ -18,7 +18,7 @@ import { recordOf } from './records.ts';
 import type { SiteLink } from './site-link.ts';
 import type { GatewayState } from './state.ts';
 import { traceEntry } from './trace.ts';
-import { startTransfer, transferCommand, transferEvent } from './transfer.ts';
+import { offerToLeg, startTransfer, transferCommand, transferEvent } from './transfer.ts';
 
 type Setup = Extract<CallMessage, { kind: 'setup' }>;
 
@@ -253,6 +253,7 @@ export function drainCall(gw: GatewayState, call: GatewayCall): void {
     if (output === undefined) break;
     fromHalf(gw, call, output);
   }
+  if (call.transfer !== undefined) offerToLeg(gw, call);
   if (call.overAt === undefined) gw.media.update(call.half.call, call.adapter.streams(), gw.now);
   gw.timers.set(
     `call:${call.half.call}`,

@@ -6,7 +6,7 @@
  */
 import type { LegCommand, LegEvent } from '../call/leg.ts';
 import type { SipLeg } from '../interworking/sip-leg.ts';
-import type { Cause, Party } from '../meta/message.ts';
+import type { Cause, MediaExchange, Party } from '../meta/message.ts';
 import { enter, releaseCall } from './calls.ts';
 import type { GatewayCall } from './gateway-call.ts';
 import { NoLeg } from './no-leg.ts';
@@ -21,7 +21,14 @@ export interface Transfer {
   handedOver: boolean;
   /** The new party's offer has gone to the leg. */
   offered: boolean;
+  /** The new party's offer, from its answer on. */
+  offer: Extract<MediaExchange, { kind: 'offer' }> | undefined;
+  /** Times the leg's far end changed something at the same moment. */
+  glares: number;
 }
+
+/** After so many crossings with changes of the transferred party the transfer has failed. */
+const MOST_GLARES = 3;
 
 /** The new party must answer within this; less than the 60 s the side that asked waits for the outcome (meta-protocol 4.1). */
 const RING_MS = 45_000;
@@ -111,7 +118,15 @@ function place(
     return made.error;
   }
   const next = made.value;
-  const transfer: Transfer = { old, next, leg, handedOver: false, offered: false };
+  const transfer: Transfer = {
+    old,
+    next,
+    leg,
+    handedOver: false,
+    offered: false,
+    offer: undefined,
+    glares: 0,
+  };
   old.transfer = transfer;
   next.transfer = transfer;
   gw.count('transfers', 'begun');
@@ -138,13 +153,9 @@ function newCallSays(gw: GatewayState, transfer: Transfer, command: LegCommand):
       return true;
     case 'connect': {
       const offer = command.media?.kind === 'offer' ? command.media : undefined;
-      if (offer === undefined || leg.modify !== 'none' || leg.ended) {
-        releaseCall(gw, next, offer === undefined ? CAUSE.incompatible : CAUSE.temporary, 'own');
-        return true;
-      }
-      transfer.offered = true;
-      leg.command({ kind: 'modify', media: offer });
-      gw.dirty.add(transfer.handedOver ? next : old);
+      transfer.offer = offer;
+      if (offer === undefined || leg.ended) releaseCall(gw, next, CAUSE.incompatible, 'own');
+      else offerToLeg(gw, next);
       return true;
     }
     case 'release':
@@ -156,6 +167,15 @@ function newCallSays(gw: GatewayState, transfer: Transfer, command: LegCommand):
     default:
       return true; // proceeding, progress, media before there is a leg to hear it
   }
+}
+
+/** The new party has answered: its offer goes to the transferred party, as soon as no other change is open there. */
+export function offerToLeg(gw: GatewayState, call: GatewayCall): void {
+  const { transfer } = call;
+  if (transfer?.offer === undefined || transfer.offered || transfer.leg.modify !== 'none') return;
+  transfer.offered = true;
+  transfer.leg.command({ kind: 'modify', media: transfer.offer });
+  gw.dirty.add(transfer.handedOver ? transfer.next : transfer.old);
 }
 
 function oldCallSays(gw: GatewayState, transfer: Transfer, command: LegCommand): boolean {
@@ -191,6 +211,8 @@ export function transferEvent(gw: GatewayState, call: GatewayCall, event: LegEve
       return true;
     case 'modify-refuse':
       if (!transfer.offered) return false;
+      transfer.offered = false;
+      if (event.glare && ++transfer.glares <= MOST_GLARES) return true; // again once the far end's change is through
       releaseCall(gw, next, event.cause, 'own');
       return true;
     case 'modify':

@@ -134,6 +134,7 @@ function connect(leg: SipLeg, command: Extract<LegCommand, { kind: 'connect' }>)
       return;
     }
     body = offer.value;
+    leg.answerInAck = true;
   } else {
     body = command.media === undefined ? undefined : answerBody(leg, command.media);
     if (leg.ended) return;
@@ -218,6 +219,7 @@ function modifyAccept(leg: SipLeg, exchange: MediaExchange | undefined): void {
       leg.send({ kind: 'modify-refuse', session, status: 488 });
       return;
     }
+    leg.answerInAck = true;
     leg.send({ kind: 'modify-accept', session, ...sdp(bytes) });
     return;
   }

@@ -57,6 +57,8 @@ export class SipLeg {
   lateOffer = false;
   /** An acknowledgement with our answer is due (offer came in a 2xx). */
   acknowledgeDue = false;
+  /** Our last 2xx had an offer: its answer is due in the ACK. An ACK that comes while another offer of ours waits answers nothing. */
+  answerInAck = false;
   /** Caller leg with late offer: the offer that came before connect. */
   pendingOffer: MediaExchange | undefined;
   modify: ModifyStep = 'none';

@@ -192,6 +192,8 @@ function answered(leg: SipLeg, event: Extract<SipEvent, { kind: 'answered' }>): 
 }
 
 function acknowledged(leg: SipLeg, body: SipBody | undefined): void {
+  if (!leg.answerInAck) return;
+  leg.answerInAck = false;
   if (leg.negotiation.state !== 'offer-sent') return;
   if (body === undefined) {
     leg.count('no-answer-in-ack');

@@ -166,6 +166,24 @@ test('the new party hangs up at any moment: nothing is left', () => {
   }
 });
 
+test('the transferred party holds and resumes at any moment of a transfer: it is carried out all the same', () => {
+  for (let delay = 90; delay <= 130; delay += 1) {
+    const { world, phone, pbx, outside, inside } = established({ seed: 1100 + delay });
+    pbx.refer(inside, '602');
+    world.run(delay);
+    phone.reinvite(outside, 'sendonly');
+    world.run(8000);
+    const target = pbx.calls.find((c) => c.number === '602')!;
+    assert.equal(target.state, 'connected', `delay ${delay}`);
+    assert.equal(inside.state, 'ended', `delay ${delay}`);
+    assert.equal(outside.state, 'connected', `delay ${delay}`);
+    phone.reinvite(outside, 'sendrecv');
+    world.run(8000);
+    assertSound(world, [phone, outside], [pbx, target]);
+    finish(world);
+  }
+});
+
 test('the transferred party refuses the new description: the old call stands, the new one is over', () => {
   const { world, phone, pbx, outside, inside } = established();
   phone.acceptModify = false;
