@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { GatewayConfig, PeerConfig } from '../../src/gateway/config.ts';
 import type { SipRequest } from '../../src/sip/message.ts';
 import { assertSound, connect, finish } from './check.ts';
+import type { SimH323Options } from './h323-peer.ts';
 import { peer, relayConfig, route, terminationConfig } from './sim-config.ts';
 import type { SimCall, SimPeer, SimPeerOptions } from './sim-peer.ts';
 import { World } from './world.ts';
@@ -15,6 +16,7 @@ function established(
     readonly termination?: Partial<GatewayConfig>;
     readonly relay?: Partial<GatewayConfig>;
     readonly seed?: number;
+    readonly h323?: SimH323Options;
   } = {},
 ) {
   const world = new World({
@@ -22,7 +24,9 @@ function established(
     ...(options.pbx === undefined ? {} : { pbx: options.pbx }),
     ...(options.termination === undefined ? {} : { termination: options.termination }),
     ...(options.relay === undefined ? {} : { relay: options.relay }),
-  }).start();
+  });
+  if (options.h323 !== undefined) world.addH323Peer(options.h323);
+  world.start();
   const { phone, pbx } = world;
   const outward = options.from === 'pbx';
   const [call, taken] = outward ? connect(world, pbx, phone, '555') : connect(world, phone, pbx, '601');
@@ -352,3 +356,43 @@ test('random transfers, ends and changes leave nothing', () => {
     finish(world, { crossed: true });
   }
 });
+
+for (const fastStart of [true, false]) {
+  test(`a new party that speaks H.323, FastStart ${fastStart}: connected too (set-up without an offer)`, () => {
+    const base = relayConfig();
+    const h323 = { fastStart, tunnelling: true, earlyH245: false, keepConnection: false, aliases: [] };
+    const { world, phone, pbx, outside, inside } = established({
+      relay: {
+        h323: {
+          listeners: [{ name: 'cs', transport: 'tcp', address: { ip: '10.0.0.1', port: 1720 } }],
+          h245Ports: [30_000, 30_999],
+        },
+        peers: [
+          ...base.peers,
+          peer('h323', '10.0.0.20', { protocol: 'h323', port: 1720, h323, trusted: true }),
+        ],
+        routes: [route('old', 'tunnel', '7.', 'peer:h323'), ...base.routes],
+      },
+      h323: {
+        name: '700',
+        address: { ip: '10.0.0.20', port: 1720 },
+        gateway: { ip: '10.0.0.1', port: 1720 },
+        mediaPort: 33_000,
+      },
+    });
+    pbx.refer(inside, '700');
+    world.until(() => inside.state === 'ended', 10_000, 'the transfer');
+    world.run(1000);
+    const [target] = world.h323Peers[0]!.calls;
+    assert.deepEqual([target!.state, outside.state], ['connected', 'connected']);
+    assert.equal(inside.referStatuses.at(-1), 200);
+    const near = [...world.termination.openStreams.values()];
+    const far = [...world.relay.openStreams.values()];
+    assert.deepEqual([near.length, far.length], [1, 1]);
+    assert.equal(near[0]!.stream, far[0]!.stream);
+    assert.deepEqual([near[0]!.remote?.ip, far[0]!.remote?.ip], [phone.options.address.ip, '10.0.0.20']);
+    phone.end(outside);
+    world.until(() => target!.state === 'ended', 5000, 'the end');
+    finish(world);
+  });
+}
