@@ -107,6 +107,20 @@ ${total.filter(Boolean).length} of ${total.length} calls as they should be; ${th
 | ${head.join(' | ')} |
 | ${head.map(() => '---').join(' | ')} |
 ${rows.join('\n')}
+
+## Besides
+
+| What | chan_ooh323 of Asterisk 22 | Tried in |
+| --- | --- | --- |
+| Tones before the answer (Progress, FastStart) | yes: a SIP caller hears them | \`h323-more.lab.ts\` |
+| Hold and resume by a SIP side (empty capability set) | yes, FastStart and slow start, tunnelled and separate | \`h323-more.lab.ts\` |
+| Hold by Asterisk itself | not tried: chan_ooh323 sends no empty capability set | \`h323-world\` simulations only |
+| Digits as H.245 signal, H.245 alphanumeric, Q.931 keypad | yes, each reaches a SIP side as RFC 4733 or INFO | \`h323-more.lab.ts\` |
+| Digits as RFC 4733 | no: chan_ooh323 with \`dtmfmode=rfc2833\` cannot send sound any more; ours is tested with SIP peers | |
+| IPv6, Asterisk calls | yes, in all four manners | \`h323-more.lab.ts\` |
+| IPv6, Asterisk is called | no: Asterisk ends by itself at any Setup over IPv6, after it has decoded it | |
+| Gatekeeper: registration, admission, calls in both directions | yes | \`h323-gatekeeper.lab.ts\` |
+| Supplementary services (H.450), video, T.38 | chan_ooh323 has none (T.38 is refused by us) | \`h323/h450\` and \`sim/h323-video\` tests |
 `;
   }
 

@@ -86,7 +86,10 @@ export class Lab {
     remove();
     const keep = process.env['VOIP_SGW_LAB_KEEP'];
     if (keep !== undefined)
-      cpSync(this.folder, join(keep, this.folder.split('/').at(-1)!), { recursive: true });
+      cpSync(this.folder, join(keep, this.folder.split('/').at(-1)!), {
+        recursive: true,
+        filter: (file) => !file.endsWith('.ctl'), // sockets cannot be copied
+      });
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
