@@ -200,6 +200,7 @@ export function enter(gw: GatewayState, options: Enter): Result<GatewayCall, Ref
     asked: options.asked,
     forwarding: undefined,
     source: options.source,
+    transfers: 0,
     transfer: undefined,
     referring: false,
     overAt: undefined,

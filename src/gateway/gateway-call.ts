@@ -31,6 +31,8 @@ export interface GatewayCall extends CallEntry {
   admission: string;
   /** Where the leg's signalling comes from, or goes to; undefined: by name, or over a connection. */
   readonly source: string | undefined;
+  /** How often its party was transferred until it came to this call. */
+  transfers: number;
   /** A transfer this call takes part in. */
   transfer: Transfer | undefined;
   /** Our REFER to the leg's far end waits for its outcome. */

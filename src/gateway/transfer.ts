@@ -33,8 +33,11 @@ const MOST_GLARES = 3;
 /** The new party must answer within this; less than the 60 s the side that asked waits for the outcome (meta-protocol 4.1). */
 const RING_MS = 45_000;
 const HOPS = 69;
+/** Transfers of one party: extensions that transfer to each other end here. */
+const MOST_TRANSFERS = 20;
 const CAUSE = {
   noRoute: 3,
+  loop: 25,
   normal: 16,
   rejected: 21,
   temporary: 41,
@@ -65,6 +68,7 @@ function begin(gw: GatewayState, call: GatewayCall, target: Party, replaces: boo
   if (call.transfer !== undefined || call.referring) return { cause: CAUSE.temporary, reason: 'pending' };
   const leg = call.adapter;
   if (leg.protocol !== 'sip') return { cause: CAUSE.notImplemented, reason: 'protocol' };
+  if (call.transfers >= MOST_TRANSFERS) return { cause: CAUSE.loop, reason: 'loop' };
   const party = call.half.side === 'originator' ? call.caller : call.callee;
   const own = gw.policy.route(`peer:${call.peer}`, target, party);
   if (own.kind === 'tunnel') return place(gw, call, leg, own);
@@ -118,6 +122,7 @@ function place(
     return made.error;
   }
   const next = made.value;
+  next.transfers = old.transfers + 1;
   const transfer: Transfer = {
     old,
     next,

@@ -243,6 +243,21 @@ test('a transfer of a transferred call, and of a call on hold', () => {
   finish(world);
 });
 
+test('extensions that transfer to each other without end: twenty times, then the caller stays where it is (Q.850 25)', () => {
+  const { world, phone, pbx, outside, inside } = established();
+  let current = inside;
+  for (let i = 0; i < 25 && (current.referStatuses.at(-1) ?? 0) < 300; i++) {
+    pbx.refer(current, `6${10 + i}`);
+    world.run(1000);
+    current = pbx.calls.find((c) => c.state === 'connected')!;
+  }
+  assert.equal(current.number, '629');
+  assert.deepEqual(current.referStatuses, [483]);
+  assert.equal(world.termination.counted('transfers/loop'), 1);
+  assertSound(world, [phone, outside], [pbx, current]);
+  finish(world);
+});
+
 test('dial rules decide whether the transferred party may be brought there', () => {
   const { world, pbx, inside } = established({
     termination: {
