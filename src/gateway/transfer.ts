@@ -5,6 +5,7 @@
  * lead to the very peer of our leg, that peer is sent a REFER of our own making.
  */
 import type { LegCommand, LegEvent } from '../call/leg.ts';
+import type { H323Leg } from '../interworking/h323-leg.ts';
 import type { SipLeg } from '../interworking/sip-leg.ts';
 import type { Cause, MediaExchange, Party } from '../meta/message.ts';
 import { enter, releaseCall } from './calls.ts';
@@ -17,7 +18,7 @@ export interface Transfer {
   readonly old: GatewayCall;
   readonly next: GatewayCall;
   /** The transferred party's leg: of `old` until it is handed over. */
-  readonly leg: SipLeg;
+  readonly leg: SipLeg | H323Leg;
   handedOver: boolean;
   /** The new party's offer has gone to the leg. */
   offered: boolean;
@@ -67,7 +68,7 @@ function begin(gw: GatewayState, call: GatewayCall, target: Party, replaces: boo
   if (replaces) return { cause: CAUSE.notImplemented, reason: 'replaces' };
   if (call.transfer !== undefined || call.referring) return { cause: CAUSE.temporary, reason: 'pending' };
   const leg = call.adapter;
-  if (leg.protocol !== 'sip') return { cause: CAUSE.notImplemented, reason: 'protocol' };
+  if (leg.protocol === 'none') return { cause: CAUSE.notImplemented, reason: 'protocol' };
   if (call.transfers >= MOST_TRANSFERS) return { cause: CAUSE.loop, reason: 'loop' };
   const party = call.half.side === 'originator' ? call.caller : call.callee;
   const own = gw.policy.route(`peer:${call.peer}`, target, party);
@@ -81,7 +82,7 @@ function begin(gw: GatewayState, call: GatewayCall, target: Party, replaces: boo
   call.referring = true;
   gw.count('transfers', 'referred');
   call.half.transferResult('trying');
-  leg.command({ kind: 'transfer', target: theirs.callee });
+  leg.command({ kind: 'transfer', target: theirs.callee }, gw.now);
   gw.dirty.add(call);
   return undefined;
 }
@@ -90,7 +91,7 @@ function begin(gw: GatewayState, call: GatewayCall, target: Party, replaces: boo
 function place(
   gw: GatewayState,
   old: GatewayCall,
-  leg: SipLeg,
+  leg: SipLeg | H323Leg,
   to: { readonly site?: string; readonly route: string; readonly caller: Party; readonly callee: Party },
 ): Refused | undefined {
   const link = to.site === undefined ? [...gw.links.values()][0] : gw.links.get(to.site);
@@ -179,7 +180,7 @@ export function offerToLeg(gw: GatewayState, call: GatewayCall): void {
   const { transfer } = call;
   if (transfer?.offer === undefined || transfer.offered || transfer.leg.modify !== 'none') return;
   transfer.offered = true;
-  transfer.leg.command({ kind: 'modify', media: transfer.offer });
+  transfer.leg.command({ kind: 'modify', media: transfer.offer }, gw.now);
   gw.dirty.add(transfer.handedOver ? transfer.next : transfer.old);
 }
 
@@ -222,7 +223,7 @@ export function transferEvent(gw: GatewayState, call: GatewayCall, event: LegEve
       return true;
     case 'modify':
       if (!transfer.handedOver) return false;
-      transfer.leg.command({ kind: 'modify-refuse', cause: CAUSE.temporary, glare: true });
+      transfer.leg.command({ kind: 'modify-refuse', cause: CAUSE.temporary, glare: true }, gw.now);
       return true;
     case 'release':
       // The transferred party hangs up.
@@ -286,7 +287,7 @@ function handOver(gw: GatewayState, transfer: Transfer): void {
   old.adapter = none;
   leg.negotiation.moveTo('originator');
   gw.media.move(old.half.call, next.half.call, gw.now);
-  gw.trace.claim(next.half.call, leg.session);
+  gw.trace.claim(next.half.call, next.leg);
   gw.dirty.add(next);
 }
 

@@ -53,6 +53,7 @@ export class H245Negotiation {
   readonly audio: H245Stream;
   readonly video: H245Stream;
   readonly #options: H245NegotiationOptions;
+  #side: Side;
   #number = 0;
   /** Our offer, its answer due. */
   #ours: Offer | undefined;
@@ -68,6 +69,7 @@ export class H245Negotiation {
 
   constructor(options: H245NegotiationOptions) {
     this.#options = options;
+    this.#side = options.side;
     this.#videoDue = options.side === 'originator';
     this.audio = new H245Stream('audio', options);
     this.video = new H245Stream('video', options);
@@ -126,6 +128,14 @@ export class H245Negotiation {
 
   get index(): number {
     return this.audio.index ?? 0;
+  }
+
+  /** The leg goes over to another call (a transfer): its offers are that side's now, numbered anew; channels stay. */
+  moveTo(side: Side): void {
+    this.#side = side;
+    this.#number = 0;
+    this.#ours = undefined;
+    this.#elsewhere.clear();
   }
 
   stream(kind: MediaKind): H245Stream | undefined {
@@ -399,7 +409,7 @@ export class H245Negotiation {
     const number = Math.min(++this.#number, META_LIMITS.exchangeNumber);
     const exchange: Offer = {
       kind: 'offer',
-      by: this.#options.side,
+      by: this.#side,
       number,
       branch: 0,
       streams: streams.sort((a, b) => a.index - b.index),

@@ -149,6 +149,15 @@ export class H245Stream {
         : undefined;
     this.wish = stream.direction;
     this.packetTime = stream.packetTime;
+    this.#renumber();
+  }
+
+  /** Channels keep their codec; the number it has with the other gateway may be another one now (a transfer). */
+  #renumber(): void {
+    const { send, receive } = this;
+    const named = (format: Format): Format => this.candidates.find((f) => f.name === format.name) ?? format;
+    if (send !== undefined) this.send = { ...send, format: named(send.format) };
+    if (receive !== undefined) this.receive = { ...receive, format: named(receive.format) };
   }
 
   takeOffer(stream: Stream, formats: readonly Format[]): void {
@@ -170,6 +179,7 @@ export class H245Stream {
     this.events = before.events;
     this.wish = before.wish;
     this.packetTime = before.packetTime;
+    this.#renumber();
   }
 
   /** The other side does not want this stream (any more). */
