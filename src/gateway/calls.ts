@@ -18,7 +18,7 @@ import { recordOf } from './records.ts';
 import type { SiteLink } from './site-link.ts';
 import type { GatewayState } from './state.ts';
 import { traceEntry } from './trace.ts';
-import { offerToLeg, startTransfer, transferCommand, transferEvent } from './transfer.ts';
+import { offerToLeg, replacedBy, startTransfer, transferCommand, transferEvent } from './transfer.ts';
 
 type Setup = Extract<CallMessage, { kind: 'setup' }>;
 
@@ -99,7 +99,7 @@ export function beginFromTunnel(
   const preempts = gw.config.role === 'relay' ? 'none' : ownNumber ? 'any' : 'of-site';
   const admitted = admitCall(gw, { site: link.site, peer: target.value.peer.name, emergency }, preempts);
   if (!admitted.ok) return admitted;
-  const leg = legTo(gw, setup.call, target.value);
+  const leg = legTo(gw, setup.call, target.value, replacedBy(gw, link.site, target.value.peer.name, setup));
   const call = enter(gw, {
     id: setup.call,
     side: 'terminator',

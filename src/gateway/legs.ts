@@ -9,6 +9,7 @@ import { fail, ok, type Result } from '../machine/machine.ts';
 import type { CallId, Party } from '../meta/message.ts';
 import type { Refusal } from '../policy/refusal.ts';
 import type { SessionRef, SipTarget } from '../sip/contract.ts';
+import type { SipReplaces } from '../sip/header/replaces.ts';
 import type { PeerConfig } from './config.ts';
 import type { GatewayState } from './state.ts';
 
@@ -22,6 +23,7 @@ export function newLeg(
     target?: SipTarget;
     /** Address the far end's signalling comes from. */
     source?: string;
+    replaces?: SipReplaces;
   },
 ): SipLeg {
   const { peer, role } = options;
@@ -40,6 +42,7 @@ export function newLeg(
     negotiation,
     trusted: peer.trusted,
     ...(options.target === undefined ? {} : { target: options.target }),
+    ...(options.replaces === undefined ? {} : { replaces: options.replaces }),
   });
 }
 
@@ -92,7 +95,13 @@ export interface LegTarget {
 }
 
 /** The leg to call a peer or a registered user with. */
-export function legTo(gw: GatewayState, call: CallId, to: LegTarget): SipLeg | H323Leg {
+export function legTo(
+  gw: GatewayState,
+  call: CallId,
+  to: LegTarget,
+  /** The peer's own dialog that the call is to replace (an attended transfer). */
+  replaces?: SipReplaces,
+): SipLeg | H323Leg {
   const { peer, sip, h323 } = to;
   if (peer.protocol === 'h323') {
     const target = h323 === undefined ? {} : { target: h323 };
@@ -107,6 +116,7 @@ export function legTo(gw: GatewayState, call: CallId, to: LegTarget): SipLeg | H
     peer,
     ...target,
     ...(source === undefined ? {} : { source }),
+    ...(replaces === undefined ? {} : { replaces }),
   });
 }
 

@@ -103,6 +103,7 @@ function invite(leg: SipLeg, setup: Extract<LegCommand, { kind: 'setup' }>): voi
     hops: setup.hops,
     priority: setup.priority !== 'normal',
     ...(leg.target === undefined ? {} : { target: leg.target }),
+    ...(leg.replaces === undefined ? {} : { replaces: leg.replaces }),
     ...sdp(body),
   });
 }
@@ -263,5 +264,6 @@ function transferResult(leg: SipLeg, command: Extract<LegCommand, { kind: 'trans
   const { outcome, cause = 41 } = command;
   const status = { trying: 100, alerting: 180, success: 200, failure: causeToStatus(cause) }[outcome];
   const final = outcome === 'success' || outcome === 'failure';
+  if (final) leg.referred = undefined;
   leg.send({ kind: 'notify-refer', session: leg.session, status, final });
 }

@@ -5,6 +5,7 @@
 import type { LegCommand, LegEvent, LegStream } from '../call/leg.ts';
 import type { MediaExchange } from '../meta/message.ts';
 import type { SessionRef, SipCommand, SipEvent, SipTarget } from '../sip/contract.ts';
+import type { SipReplaces } from '../sip/header/replaces.ts';
 import { commandToSip } from './meta-to-sip.ts';
 import type { SdpNegotiation } from './sdp-negotiation.ts';
 import { eventFromSip } from './sip-to-meta.ts';
@@ -18,6 +19,8 @@ export interface SipLegOptions {
   readonly trusted: boolean;
   /** Callee only: registered contact to use in place of the peer's address. */
   readonly target?: SipTarget;
+  /** Callee only: the peer's own dialog that this call is to replace. */
+  readonly replaces?: SipReplaces;
 }
 
 export type SipLegOutput =
@@ -51,6 +54,9 @@ export class SipLeg {
   readonly negotiation: SdpNegotiation;
   readonly trusted: boolean;
   readonly target: SipTarget | undefined;
+  readonly replaces: SipReplaces | undefined;
+  /** The dialog the far end wants replaced by the call it has asked a transfer for. */
+  referred: SipReplaces | undefined;
   /** Answered (200 sent or received). */
   confirmed = false;
   /** The far end's INVITE (role caller) or ours (role callee) had no offer. */
@@ -75,6 +81,7 @@ export class SipLeg {
     this.negotiation = options.negotiation;
     this.trusted = options.trusted;
     this.target = options.target;
+    this.replaces = options.replaces;
   }
 
   /** Events other than `incoming` of this session. */

@@ -73,6 +73,7 @@ export function eventFromSip(leg: SipLeg, event: SipEvent): void {
       leg.emit({ kind: 'user-input', digit: event.digit, durationMs: event.durationMs });
       break;
     case 'refer':
+      leg.referred = event.replaces; // stays here: only the new call to the same peer is told
       leg.emit({ kind: 'transfer-request', target: targetOf(event.target) });
       break;
     case 'refer-progress':

@@ -5,6 +5,7 @@
  */
 import type { Address, SignallingTransport } from '../machine/address.ts';
 import type { Timeout } from '../machine/machine.ts';
+import type { SipReplaces } from './header/replaces.ts';
 import type { NameAddress, SipRequest, SipUri } from './message.ts';
 
 /**
@@ -150,6 +151,7 @@ export type SipCommand =
       readonly priority: boolean;
       readonly body?: SipBody;
       readonly callId?: string;
+      readonly replaces?: SipReplaces;
     }
   /** UAS: sends a provisional (101..199) response. */
   | {
@@ -299,6 +301,8 @@ export type SipEvent =
       readonly kind: 'refer';
       readonly session: SessionRef;
       readonly target: SipUri;
+      /** The far end's dialog with the target, which the new call is to replace (RFC 3891). Means something to that peer only. */
+      readonly replaces?: SipReplaces;
     }
   /** How our `refer` goes. 200 and final: the far end has the new call (or took the reference and left). */
   | {

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { GatewayConfig, PeerConfig } from '../../src/gateway/config.ts';
+import { type Address, formatAddress } from '../../src/machine/address.ts';
 import type { SipRequest } from '../../src/sip/message.ts';
 import { assertSound, connect, finish } from './check.ts';
 import type { SimH323Options } from './h323-peer.ts';
 import { peer, relayConfig, route, terminationConfig } from './sim-config.ts';
 import type { SimCall, SimPeer, SimPeerOptions } from './sim-peer.ts';
-import { World } from './world.ts';
+import { ADDRESSES, World } from './world.ts';
 
 /** A call between the phone outside and the PBX; the PBX asks for the phone to be transferred. */
 function established(
@@ -411,3 +412,70 @@ for (const fastStart of [true, false]) {
     finish(world);
   });
 }
+
+/**
+ * A PBX that asks for an attended transfer: its REFERs name a dialog of its own, and it takes an INVITE that replaces one (which the
+ * endpoint that plays it does not know: the two headers are taken off).
+ */
+function attended(world: World) {
+  const seen: { replaces: string | undefined; number: string }[] = [];
+  const gw1 = formatAddress(ADDRESSES.gw1);
+  const pass = (bytes: Uint8Array, from: Address): void =>
+    world.input(world.relay, {
+      kind: 'sip',
+      input: { kind: 'datagram', listener: 'udp', remote: from, bytes },
+    });
+  world.raw.set(gw1, (text, from) => {
+    const named = text.replace(
+      /^Refer-To: <([^>]*)>/m,
+      'Refer-To: <$1?Replaces=consult77%40pbx%3Bto-tag%3Dcc1%3Bfrom-tag%3Daa2>',
+    );
+    pass(Buffer.from(named, 'latin1'), from);
+  });
+  world.raw.set(formatAddress(ADDRESSES.pbx), (text, from) => {
+    const replaces = /^Replaces: (.*)\r$/m.exec(text)?.[1];
+    const number = /^INVITE sip:([^@]*)@/.exec(text)?.[1];
+    if (number !== undefined && !/^To: .*;tag=/m.test(text)) seen.push({ replaces, number });
+    const plain = text.replace(/^(Replaces|Require): .*\r\n/gm, '');
+    const { pbx } = world;
+    pbx.now = world.schedule.now;
+    const bytes = Buffer.from(plain, 'latin1');
+    pbx.endpoint.handle({ kind: 'datagram', listener: 'udp', remote: from, bytes }, pbx.now);
+  });
+  return seen;
+}
+
+test('attended: the call to the new party replaces the dialog that the PBX named; outside nothing is seen of it (RFC 5589 7)', () => {
+  const { world, phone, pbx, outside, inside } = established();
+  const seen = attended(world);
+  pbx.refer(inside, '602');
+  world.until(() => inside.state === 'ended', 10_000, 'the transfer');
+  world.run(500);
+  assert.deepEqual(seen, [{ number: '602', replaces: 'consult77@pbx;to-tag=cc1;from-tag=aa2' }]);
+  assert.equal(inside.referStatuses.at(-1), 200);
+  const target = pbx.calls.find((c) => c.number === '602')!;
+  assertSound(world, [phone, outside], [pbx, target]);
+  for (const { to, text } of world.delivered) {
+    if (!to.ip.startsWith('10.')) assert.doesNotMatch(text, /consult77|cc1|aa2/);
+  }
+  const other = phone.call('603');
+  world.until(() => other.state === 'connected', 5000, 'another call');
+  assert.equal(seen.at(-1)!.replaces, undefined, 'other calls replace nothing');
+  finish(world);
+});
+
+test('attended: a transferred party whose gateway makes another call first gets no dialog of the PBX replaced twice', () => {
+  const { world, pbx, inside } = established();
+  const seen = attended(world);
+  pbx.refer(inside, '602');
+  world.until(() => inside.state === 'ended', 10_000, 'the first transfer');
+  world.run(500);
+  const second = pbx.calls.find((c) => c.number === '602')!;
+  pbx.refer(second, '603');
+  world.until(() => second.state === 'ended', 10_000, 'the second transfer');
+  assert.deepEqual(
+    seen.map((s) => s.replaces !== undefined),
+    [true, true],
+  );
+  finish(world);
+});

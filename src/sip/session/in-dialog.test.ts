@@ -1,7 +1,7 @@
 /** Requests of the far end inside a dialog, and where ours go. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { IDLE, sdp, textOf } from '../test-network.test.ts';
+import { IDLE, invite, sdp, textOf } from '../test-network.test.ts';
 import { answered, header, PEER, request, respond, stage, status, toTag } from '../test-peer.test.ts';
 
 test('requests inside a dialog: order of CSeq, unknown option, OPTIONS, NOTIFY (12.2.2)', () => {
@@ -139,7 +139,15 @@ test('REFER: two targets, another method or headers for the new request are refu
     [[], 400],
     [['Refer-To: <http://192.0.2.1/>'], 400],
     [['Refer-To: <sip:400@192.0.2.1;method=BYE>'], 501],
-    [['Refer-To: <sip:400@192.0.2.1?Replaces=abc%3Bto-tag%3D1%3Bfrom-tag%3D2>'], 501],
+    [['Refer-To: <sip:400@192.0.2.1?Replaces=abc>'], 501],
+    [['Refer-To: <sip:400@192.0.2.1?Replaces=a%0d%0aX:%20y%3Bto-tag%3D1%3Bfrom-tag%3D2>'], 501],
+    [['Refer-To: <sip:400@192.0.2.1?Replaces=abc%3Bto-tag%3D1%3Bfrom-tag%3D2&Subject=x>'], 501],
+    [
+      [
+        `Refer-To: <sip:400@192.0.2.1?Replaces=${inside.callId}%3Bto-tag%3D${inside.to}%3Bfrom-tag%3D${inside.from}>`,
+      ],
+      501,
+    ],
     [['Refer-To: <sip:400@192.0.2.1?Subject=x>'], 501],
   ] as const;
   for (const [n, [headers, code]] of cases.entries()) {
@@ -148,6 +156,22 @@ test('REFER: two targets, another method or headers for the new request are refu
     assert.equal(status(raw.received.at(-1)!.text), code, headers.join());
   }
   assert.equal(gw.seen('refer').length, 0);
+});
+
+test('REFER with Replaces: the dialog at the peer is told with the target, and goes into the INVITE as it was (RFC 3891, RFC 5589 7)', () => {
+  const { net, gw, raw, inside } = answered(REFERRER);
+  const refer = [
+    'Refer-To: <sip:400@192.0.2.1?Replaces=a%22b%40h.example%3Bto-tag%3Dt1%3Bfrom-tag%3Df2%3Bearly-only>',
+  ];
+  net.send(raw, gw, request('REFER', { ...inside, cseq: '2 REFER', headers: refer }));
+  net.run(10);
+  const replaces = gw.seen('refer')[0]?.replaces;
+  assert.deepEqual(replaces, { callId: 'a"b@h.example', toTag: 't1', fromTag: 'f2' });
+  gw.command(invite(2, 'raw', { replaces: replaces! }));
+  net.run(10);
+  const sent = raw.received.find((r) => r.text.startsWith('INVITE '))!.text;
+  assert.equal(header(sent, 'Replaces'), 'a"b@h.example;to-tag=t1;from-tag=f2');
+  assert.equal(header(sent, 'Require'), 'replaces');
 });
 
 test('REFER of a peer that may not ask for transfers: 403', () => {

@@ -5,6 +5,7 @@ import type { Core, Source } from '../core.ts';
 import { type Caller, type Dialog, dialogOfResponse } from '../dialog.ts';
 import { firstHeader, nameAddresses } from '../header/access.ts';
 import { formatNameAddress } from '../header/name-address.ts';
+import { formatReplaces } from '../header/replaces.ts';
 import { parseRetryAfter } from '../header/retry-after.ts';
 import type { SipResponse, SipUri } from '../message.ts';
 import { type Attempt, ClientRequest } from '../request.ts';
@@ -124,6 +125,10 @@ function privateHeaders(command: InviteCommand, host: string): HeaderPair[] {
     out.push(['Diversion', formatNameAddress({ uri: sipUri(diversion.user, host), parameters })]);
   }
   if (command.priority) out.push(['Priority', 'emergency']);
+  if (command.replaces !== undefined) {
+    // RFC 3891 3: who cannot replace shall refuse, not ring.
+    out.push(['Replaces', formatReplaces(command.replaces)], ['Require', 'replaces']);
+  }
   return out;
 }
 

@@ -3,9 +3,11 @@ import { latin1Bytes, latin1Text } from '../../bytes/text.ts';
 import type { Millis } from '../../machine/machine.ts';
 import { buildResponse, contactFor, dialogHeaders } from '../build.ts';
 import type { SipCommand } from '../contract.ts';
+import { dialogKey } from '../dialog.ts';
 import { firstHeader, headerValues } from '../header/access.ts';
 import { parseContentType } from '../header/content-type.ts';
 import { formatNameAddress, parseNameAddress } from '../header/name-address.ts';
+import { replacesOfUri, type SipReplaces } from '../header/replaces.ts';
 import type { SipRequest, SipUri } from '../message.ts';
 import { reasonPhrase } from '../reason-phrases.ts';
 import type { Stack } from '../stack.ts';
@@ -32,7 +34,8 @@ export function receiveRefer(stack: Stack, session: Session, transaction: Server
   const values = headerValues(request, 'Refer-To');
   const target = values.length === 1 ? parseNameAddress(values[0]!)?.uri : undefined; // 2.4.2: exactly one
   if (target === undefined) return refuse(transaction, 400);
-  if (asksMore(target)) {
+  const replaces = target.headers === '' ? undefined : replacesOfUri(target.headers);
+  if (asksMore(target, replaces) || (replaces !== undefined && isOurs(stack, replaces))) {
     core.count('refer-target', undefined, source.hop.remote);
     return refuse(transaction, 501);
   }
@@ -45,16 +48,27 @@ export function receiveRefer(stack: Stack, session: Session, transaction: Server
   );
   session.refer = request.cseq.number;
   notify(stack, session, 100, false); // 2.4.4: at once
-  core.event({ kind: 'refer', session: session.ref, target: { ...target, headers: '' } });
+  core.event({
+    kind: 'refer',
+    session: session.ref,
+    target: { ...target, headers: '' },
+    ...(replaces === undefined ? {} : { replaces }),
+  });
 }
 
 /**
- * A reference to something else than "call this number": another method, or headers for the new request (`?Replaces=` of
- * an attended transfer, RFC 5589 7). To leave them out would be another transfer than the one asked for.
+ * A reference to something else than "call this number", perhaps in place of a dialog there: another method, or other headers for the
+ * new request. To leave them out would be another transfer than the one asked for.
  */
-function asksMore(target: SipUri): boolean {
+function asksMore(target: SipUri, replaces: SipReplaces | undefined): boolean {
   const method = target.parameters.get('method');
-  return target.headers !== '' || (method !== undefined && method.toUpperCase() !== 'INVITE');
+  const more = target.headers !== '' && replaces === undefined;
+  return more || (method !== undefined && method.toUpperCase() !== 'INVITE');
+}
+
+/** A dialog of ours: the two calls would have to be joined here. RFC 3891 3: its to-tag is the tag of who gets the INVITE, us. */
+function isOurs(stack: Stack, { callId, toTag, fromTag }: SipReplaces): boolean {
+  return stack.dialogs.has(dialogKey(callId, toTag, fromTag));
 }
 
 export function notifyRefer(
