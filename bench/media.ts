@@ -1,36 +1,28 @@
 /**
  * Media bench: CPU per relayed packet of the pair (both plane workers, all checks, TLS lanes) against a C epoll relay and
- * rtpengine in user space that relay the same calls in the same run. `node dist/bench/media.js [--json] [--calls 50,300]
- * [--seconds N]`. A run with loss above 0.1 % is void.
+ * rtpengine in user space that relay the same calls in the same run; `shared` is the pair with all legs of a side on one pair of ports.
+ * npm run bench -- media [--json] [--calls 50,300,500] [--seconds N] [--only c,pair,shared,rtpengine]. A run with loss above 0.1 % or on a
+ * machine that is busy above 90 % is repeated, then void.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import {
-  type PlaneEvent,
-  REFUSALS,
-  type StreamCounters,
-  type StreamLegConfig,
-} from '../src/media/plane-contract.ts';
-import { PlaneSupervisor } from '../src/plane/supervisor.ts';
-import { createAuthority, issueCertificate } from '../src/store/pki.ts';
+import { MachineLoad } from '../test/lab/wan.ts';
 import { PHONE_A, PHONE_B, phonePorts, type Relay, type Route } from './media-route.ts';
 import { startRtpengine } from './media-rtpengine.ts';
+import { LoopbackPair } from './support/loopback-pair.ts';
 
 const CLOCK_TICK = Number(spawnSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }).stdout) || 100;
 const PACKETS_PER_SECOND = 50;
 const WARM_UP_SECONDS = 5;
 const MAX_LOSS_PERCENT = 0.1;
+const MAX_LOAD_PERCENT = 90;
 const SOURCES = fileURLToPath(new URL('../../bench/c/', import.meta.url));
 
-const GW1 = '127.77.0.1';
-const GW2 = '127.77.0.2';
 const C_RELAY = '127.77.0.3';
 
 interface Measured {
@@ -38,6 +30,8 @@ interface Measured {
   readonly lossPercent: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
+  /** Of the whole machine. */
+  readonly loadPercent: number;
 }
 
 interface LoadResult {
@@ -55,7 +49,8 @@ const { values: args } = parseArgs({
     seconds: { type: 'string', default: '10' },
     lanes: { type: 'string', default: '2' },
     implementation: { type: 'string', default: 'auto' },
-    only: { type: 'string', default: 'c,pair,rtpengine' },
+    attempts: { type: 'string', default: '3' },
+    only: { type: 'string', default: 'c,pair,shared,rtpengine' },
   },
 });
 
@@ -93,13 +88,19 @@ async function measure(load: string, dir: string, relay: Relay, seconds: number)
     [file, PHONE_A, PHONE_B, relay.aIp, relay.bIp, String(seconds), String(WARM_UP_SECONDS)],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
+  const machine = new MachineLoad();
   let before = 0;
   let after = 0;
+  let share = 0;
   let result: LoadResult | undefined;
   for await (const line of createInterface({ input: child.stdout })) {
-    if (line === 'window') before = cpuSeconds(relay.pids);
-    else if (line === 'over') after = cpuSeconds(relay.pids);
-    else result = JSON.parse(line) as LoadResult;
+    if (line === 'window') {
+      before = cpuSeconds(relay.pids);
+      machine.share();
+    } else if (line === 'over') {
+      after = cpuSeconds(relay.pids);
+      share = machine.share();
+    } else result = JSON.parse(line) as LoadResult;
   }
   if (result === undefined || result.sent === 0) throw new Error('the load generator failed');
   const { sent, received, p50Ms, p99Ms } = result;
@@ -108,6 +109,7 @@ async function measure(load: string, dir: string, relay: Relay, seconds: number)
     lossPercent: (100 * (sent - received)) / sent,
     p50Ms,
     p99Ms,
+    loadPercent: round(100 * share, 0),
   };
 }
 
@@ -134,184 +136,106 @@ async function stopChild(child: ChildProcess): Promise<void> {
   await gone;
 }
 
-function leg(
-  stream: number,
-  ip: string,
-  port: number,
-  remote: { ip: string; port: number },
-): StreamLegConfig {
-  return {
-    session: 'bench',
-    stream,
-    call: `bench-${stream}`,
-    kind: 'audio',
-    priority: 'normal',
-    local: { ip, port },
-    rtcpMux: false,
-    remote,
-    source: 'signalled',
-    latchWindowMs: 5000,
-    direction: 'sendrecv',
-    formats: [
-      {
-        format: 0,
-        receivePayloadType: 0,
-        sendPayloadType: 0,
-        clockRate: 8000,
-        maxPayload: 240,
-        maxPacketsPerSecond: 120,
-        kind: 'voice',
-      },
-    ],
-    cname: 'bench@gateway',
-  };
-}
-
-class Pair {
-  readonly #gw1 = new PlaneSupervisor();
-  readonly #gw2 = new PlaneSupervisor();
-  #server: Server | undefined;
-  #opened = 0;
-  #lanes = 0;
-  readonly #refused = new Map<string, number>();
-
-  async start(calls: number): Promise<Relay> {
-    const implementation = args.implementation as 'auto' | 'koffi' | 'dgram';
-    const authority = await createAuthority('bench');
-    const tls = async (use: 'relay' | 'termination', name: string) => {
-      const made = await issueCertificate(authority, { use, dnsNames: [name] });
-      return { certificate: made.certificate, key: made.key, ca: authority.certificate };
-    };
-    const note = (event: PlaneEvent): void => {
-      if (event.kind === 'opened') this.#opened++;
-      if (event.kind === 'lane-up') this.#lanes++;
-      if (event.kind === 'ready') say(`  worker: ${event.implementation}`);
-      if (event.kind === 'closed') this.#count(event.counters);
-      if (event.kind === 'open-failed') throw new Error(event.reason);
-    };
-    this.#gw1.onEvent = (_shard, event) => note(event);
-    this.#gw2.onEvent = (_shard, event) => note(event);
-    await this.#gw1.start({ workers: 1, implementation, tls: await tls('relay', 'gw1.example') });
-    await this.#gw2.start({ workers: 1, implementation, tls: await tls('termination', 'gw2.example') });
-    this.#server = createServer({ pauseOnConnect: true }, (socket) => this.#gw2.acceptLane(socket));
-    await new Promise<void>((resolve) => this.#server?.listen(0, GW2, resolve));
-    const { port } = this.#server.address() as { port: number };
-    await this.#connect(port, Number(args.lanes));
-    const routes = this.#open(calls);
-    await until(() => this.#opened === 2 * calls);
-    const pids = [...this.#gw1.pids(), ...this.#gw2.pids()];
-    return { aIp: GW2, bIp: GW1, routes, pids, stop: () => this.stop() };
-  }
-
-  async stop(): Promise<void> {
-    await Promise.all([this.#gw1.stop(), this.#gw2.stop()]);
-    this.#server?.close();
-    say(`  refused: ${JSON.stringify(Object.fromEntries(this.#refused))}`);
-  }
-
-  /** Why packets were lost, where they were: the pair knows. */
-  #count(counters: StreamCounters): void {
-    const add = (name: string, by: number): void => {
-      if (by > 0) this.#refused.set(name, (this.#refused.get(name) ?? 0) + by);
-    };
-    counters.refused.forEach((by, i) => {
-      add(REFUSALS[i] ?? '?', by);
-    });
-    add('lost before the gateway', counters.lostIn);
-    add('lost in the tunnel', counters.framesLost);
-  }
-
-  async #connect(port: number, lanes: number): Promise<void> {
-    const common = {
-      kind: 'session',
-      session: 'bench',
-      key: randomBytes(32).toString('hex'),
-      limits: { maxLanes: lanes, maxStreams: 4000, maxBytesPerSecond: 1e9 },
-    } as const;
-    this.#gw2.command(0, { ...common, peerName: 'gw1.example' });
-    const dial = { remote: { ip: GW2, port }, serverName: 'gw2.example', lanes, shard: 0 };
-    this.#gw1.command(0, { ...common, peerName: 'gw2.example', dial });
-    await until(() => this.#lanes === 2 * lanes);
-  }
-
-  #open(calls: number): Route[] {
-    return Array.from({ length: calls }, (_, i) => {
-      const phones = phonePorts(i);
-      const at = 20_000 + 2 * i;
-      const a = leg(i + 1, GW2, at, { ip: PHONE_A, port: phones.aPort });
-      const b = leg(i + 1, GW1, at, { ip: PHONE_B, port: phones.bPort });
-      this.#gw2.command(0, { kind: 'open', leg: a });
-      this.#gw1.command(0, { kind: 'open', leg: b });
-      return { ...phones, aTarget: at, bTarget: at };
-    });
-  }
-}
-
-async function until(check: () => boolean): Promise<void> {
-  const end = Date.now() + 10_000;
-  while (!check()) {
-    if (Date.now() > end) throw new Error('the pair did not get ready');
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
-type Subject = 'c' | 'pair' | 'rtpengine';
+type Subject = 'c' | 'pair' | 'shared' | 'rtpengine';
 
 /** Undefined where the subject is not to be had on this machine. */
 async function start(subject: Subject, dir: string, relayBinary: string, calls: number) {
   if (subject === 'c') return startC(relayBinary, dir, calls);
-  if (subject === 'pair') return new Pair().start(calls);
-  return startRtpengine(calls);
+  if (subject === 'rtpengine') return startRtpengine(calls);
+  const { implementation, lanes } = args;
+  return new LoopbackPair(say).start({
+    calls,
+    lanes: Number(lanes),
+    implementation: implementation as 'auto' | 'koffi' | 'dgram',
+    shared: subject === 'shared',
+  });
 }
 
 function round(value: number, digits = 2): number {
   return Number(value.toFixed(digits));
 }
 
-async function runAll(dir: string, load: string, relayBinary: string): Promise<object> {
-  const seconds = Number(args.seconds);
-  const results = new Map<string, Measured>();
-  const wanted = args.only.split(',') as Subject[];
-  const missing = new Set<string>();
-  const voided: string[] = [];
-  const callCounts = args.calls.split(',').map(Number);
-  for (const calls of callCounts) {
-    for (const subject of wanted) {
-      const relay = await start(subject, dir, relayBinary, calls);
+/** Why a run does not count; undefined where it does. */
+function voidReason(m: Measured): string | undefined {
+  if (m.lossPercent > MAX_LOSS_PERCENT) return `loss ${m.lossPercent.toFixed(2)} %`;
+  return m.loadPercent > MAX_LOAD_PERCENT ? `machine busy ${m.loadPercent} %` : undefined;
+}
+
+class Run {
+  readonly #dir: string;
+  readonly #load: string;
+  readonly #relay: string;
+  readonly #calls = args.calls.split(',').map(Number);
+  readonly #wanted = args.only.split(',') as Subject[];
+  readonly #results = new Map<string, Measured>();
+  readonly #void: Record<string, string> = {};
+  readonly #missing = new Set<Subject>();
+
+  constructor(dir: string, load: string, relay: string) {
+    this.#dir = dir;
+    this.#load = load;
+    this.#relay = relay;
+  }
+
+  async all(): Promise<object> {
+    for (const calls of this.#calls) for (const subject of this.#wanted) await this.#one(subject, calls);
+    return {
+      bench: 'media',
+      packetsPerSecondPerCall: 2 * PACKETS_PER_SECOND,
+      ...this.#row('pair'),
+      ...(this.#wanted.includes('shared') ? { sharedPorts: this.#row('shared') } : {}),
+      usPerPacket: Object.fromEntries([...this.#results].map(([key, m]) => [key, round(m.usPerPacket)])),
+      loadPercent: Object.fromEntries([...this.#results].map(([key, m]) => [key, m.loadPercent])),
+      void: this.#void,
+      missing: [...this.#missing],
+    };
+  }
+
+  /** Others compute on this machine too: what is void is tried again. */
+  async #one(subject: Subject, calls: number): Promise<void> {
+    for (let attempt = 1; attempt <= Number(args.attempts); attempt++) {
+      const relay = await start(subject, this.#dir, this.#relay, calls);
       if (relay === undefined) {
-        if (!missing.has(subject)) say(`${subject}: not installed here, left out`);
-        missing.add(subject);
-        continue;
+        if (!this.#missing.has(subject)) say(`${subject}: not installed here, left out`);
+        this.#missing.add(subject);
+        return;
       }
-      const m = await measure(load, dir, relay, seconds).finally(() => relay.stop());
-      const isVoid = m.lossPercent > MAX_LOSS_PERCENT;
-      if (isVoid) voided.push(`${subject} ${calls}`);
-      else results.set(`${subject} ${calls}`, m);
-      const line = `${m.usPerPacket.toFixed(2)} us CPU per packet, loss ${m.lossPercent.toFixed(3)} %, `;
+      const m = await measure(this.#load, this.#dir, relay, Number(args.seconds)).finally(() => relay.stop());
+      const refused = voidReason(m);
       say(
-        `${subject} ${calls} calls: ${line}p50 ${m.p50Ms} ms, p99 ${m.p99Ms} ms${isVoid ? ' (void: loss)' : ''}`,
+        `${subject} ${calls} calls: ${m.usPerPacket.toFixed(2)} us CPU per packet, loss ${m.lossPercent.toFixed(3)} %, ` +
+          `p50 ${m.p50Ms} ms, p99 ${m.p99Ms} ms, machine ${m.loadPercent} %${refused ? ` (void: ${refused})` : ''}`,
       );
+      const key = `${subject} ${calls}`;
+      if (refused === undefined) {
+        this.#results.set(key, m);
+        delete this.#void[key];
+        return;
+      }
+      this.#void[key] = refused;
     }
   }
-  const ratio = (other: Subject): Record<string, number | null> =>
-    Object.fromEntries(
-      callCounts.map((calls) => {
-        const [pair, base] = [results.get(`pair ${calls}`), results.get(`${other} ${calls}`)];
-        return [calls, pair && base ? round(pair.usPerPacket / base.usPerPacket) : null];
-      }),
-    );
-  const shown = results.get('pair 300') ?? [...results].find(([key]) => key.startsWith('pair'))?.[1];
-  return {
-    bench: 'media',
-    packetsPerSecondPerCall: 2 * PACKETS_PER_SECOND,
-    pairToC: ratio('c'),
-    pairToRtpengine: ratio('rtpengine'),
-    p50Ms: shown?.p50Ms ?? null,
-    p99Ms: shown?.p99Ms ?? null,
-    usPerPacket: Object.fromEntries([...results].map(([key, m]) => [key, round(m.usPerPacket)])),
-    void: voided,
-    missing: [...missing],
-  };
+
+  #row(subject: 'pair' | 'shared'): object {
+    const each = (value: (m: Measured, calls: number) => number | null) =>
+      Object.fromEntries(
+        this.#calls.map((calls) => {
+          const m = this.#results.get(`${subject} ${calls}`);
+          return [calls, m === undefined ? null : value(m, calls)];
+        }),
+      );
+    const ratio = (other: Subject) =>
+      each((m, calls) => {
+        const base = this.#results.get(`${other} ${calls}`);
+        return base === undefined ? null : round(m.usPerPacket / base.usPerPacket);
+      });
+    return {
+      pairToC: ratio('c'),
+      pairToRtpengine: ratio('rtpengine'),
+      p50Ms: each((m) => m.p50Ms),
+      p99Ms: each((m) => m.p99Ms),
+    };
+  }
 }
 
 const dir = mkdtempSync(join(tmpdir(), 'voip-sgw-bench-'));
@@ -321,7 +245,7 @@ try {
   if (load === undefined || relayBinary === undefined) {
     console.log(JSON.stringify({ bench: 'media', skipped: 'no C compiler (cc) here' }));
   } else {
-    console.log(JSON.stringify(await runAll(dir, load, relayBinary)));
+    console.log(JSON.stringify(await new Run(dir, load, relayBinary).all()));
   }
 } finally {
   rmSync(dir, { recursive: true, force: true });

@@ -1,11 +1,11 @@
-import type { StreamLegConfig } from '../../src/media/plane-contract.ts';
+import type { LegLocal, StreamLegConfig } from '../../src/media/plane-contract.ts';
 
 export const BENCH_SESSION = 'bench';
 
 /** One side of a G.711 call, as media control would open it. */
 export function voiceLeg(
   stream: number,
-  local: { readonly ip: string; readonly port: number },
+  local: LegLocal,
   remote: { readonly ip: string; readonly port: number },
 ): StreamLegConfig {
   return {

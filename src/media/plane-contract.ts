@@ -30,6 +30,16 @@ export interface PlaneFormat {
   readonly impairment?: CodecImpairment;
 }
 
+export interface LegLocal {
+  readonly ip: string;
+  readonly port: number;
+  /**
+   * Other legs of this worker may use the same pair (all of them say so): packets are told apart by their exact source, so `source` must be
+   * `signalled`, and a leg whose `remote` another leg of the pair has already is refused (`open-failed`).
+   */
+  readonly shared?: boolean;
+}
+
 export interface StreamLegConfig {
   readonly session: SessionId;
   readonly stream: StreamId;
@@ -37,7 +47,7 @@ export interface StreamLegConfig {
   readonly kind: MediaKind;
   readonly priority: Priority;
   /** Local pair: RTP on `port`, RTCP on `port + 1` unless rtcpMux. */
-  readonly local: { readonly ip: string; readonly port: number };
+  readonly local: LegLocal;
   readonly rtcpMux: boolean;
   /** Where to send; undefined: nowhere yet (offer sent, no answer) or hold. */
   readonly remote?: Address;
@@ -206,6 +216,8 @@ export type PlaneEvent =
       readonly kind: 'counters';
       readonly streams: readonly StreamCounters[];
       readonly lanes: readonly LaneCounters[];
+      /** Datagrams on shared ports from nobody's far end, since the worker began; absent: none or not counted now. */
+      readonly strangers?: number;
     }
   | {
       readonly kind: 'source-locked';

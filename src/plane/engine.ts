@@ -14,6 +14,7 @@ import type { MediaFrame } from '../tunnel/media-frame.ts';
 import { PacketPath } from './packet-path.ts';
 import type { LegTransforms } from './packet-transform.ts';
 import { type FrameSink, SessionStreams } from './session-streams.ts';
+import { SharedPorts } from './shared-ports.ts';
 import { type LegState, StreamLeg } from './stream-leg.ts';
 import type { Udp, UdpReceiver } from './udp.ts';
 
@@ -55,6 +56,7 @@ export class Engine implements UdpReceiver {
   readonly #videoLegs = new Map<string, number>();
   #udp!: Udp;
   #path!: PacketPath;
+  #shared!: SharedPorts;
   #count = 0;
   #draining = false;
   #drained = false;
@@ -71,6 +73,7 @@ export class Engine implements UdpReceiver {
   attach(udp: Udp): void {
     const { emit, wall } = this.#options;
     this.#udp = udp;
+    this.#shared = new SharedPorts(udp, MAX_LEGS);
     this.#path = new PacketPath(udp, emit, wall, (call) => this.#videoLegs.has(call));
   }
 
@@ -110,9 +113,9 @@ export class Engine implements UdpReceiver {
     }
   }
 
-  /** A datagram: token 2 * slot is the leg's RTP port, 2 * slot + 1 its RTCP port. */
+  /** A datagram: token 2 * slot is the leg's RTP port, 2 * slot + 1 its RTCP port; beyond MAX_LEGS those of shared ports. */
   packet(token: number, bytes: Uint8Array, start: number, length: number, source: SourceWords): void {
-    const leg = this.#legs[token >> 1];
+    const leg = token < 2 * MAX_LEGS ? this.#legs[token >> 1] : this.#shared.find(token, source);
     if (leg === undefined) return;
     const now = this.#options.now();
     if ((token & 1) === 0) this.#path.fromFarEnd(leg, bytes, start, length, source, now);
@@ -223,13 +226,25 @@ export class Engine implements UdpReceiver {
     if (session.legs.size >= session.limits.maxStreams) return 'too many streams of this session';
     if (this.#count >= MAX_LEGS) return 'too many streams';
     if (config.stream < 1 || config.stream > 0xffff_ffff) return 'stream id out of range';
+    if (config.local.shared === true && config.source !== 'signalled')
+      return 'a shared port needs a signalled source';
     if (config.formats.some((f) => f.kind === 'udptl')) return 'udptl is not carried';
     return undefined;
   }
 
   #bind(leg: StreamLeg): void {
-    const { ip, port } = leg.config.local;
+    const { ip, port, shared } = leg.config.local;
     const generation = leg.bindGeneration;
+    if (shared === true) {
+      this.#shared.join(leg, (error) => {
+        if (this.#legs[leg.slot] !== leg || leg.bindGeneration !== generation) return;
+        if (error !== undefined) this.#bindFailed(leg, error);
+        else if (!leg.opened) this.#bound(leg);
+      });
+      return;
+    }
+    leg.rtpToken = 2 * leg.slot;
+    leg.rtcpToken = leg.config.rtcpMux ? 2 * leg.slot : 2 * leg.slot + 1;
     const step = (token: number, at: number, next: () => void): void => {
       this.#udp.open({ ip, port: at }, token, (error) => {
         if (this.#legs[leg.slot] !== leg || leg.bindGeneration !== generation) return;
@@ -274,12 +289,14 @@ export class Engine implements UdpReceiver {
     this.#countVideo(leg.config, -1);
     this.#countVideo(config, 1);
     leg.modify(config, relearn, now);
-    if (local.ip === config.local.ip && local.port === config.local.port && rtcpMux === config.rtcpMux)
-      return;
+    const { ip, port, shared } = config.local;
+    const stays = local.ip === ip && local.port === port && local.shared === shared;
+    if (stays && shared !== true && rtcpMux === config.rtcpMux) return;
     leg.bindGeneration++;
+    if (!stays) this.#shared.leave(leg);
     this.#udp.close(2 * leg.slot);
     this.#udp.close(2 * leg.slot + 1);
-    this.#bind(leg);
+    this.#bind(leg); // a shared port has to know the far end's new address
   }
 
   #close(leg: StreamLeg | undefined, now: Millis): void {
@@ -293,6 +310,7 @@ export class Engine implements UdpReceiver {
   }
 
   #remove(leg: StreamLeg): void {
+    this.#shared.leave(leg);
     this.#udp.close(2 * leg.slot);
     this.#udp.close(2 * leg.slot + 1);
     this.#legs[leg.slot] = undefined;
@@ -353,6 +371,8 @@ export class Engine implements UdpReceiver {
     }
     const lanes =
       this.#reportPhase === 0 ? [...this.#sessions.values()].flatMap((s) => s.lanes?.counters() ?? []) : [];
-    if (streams.length + lanes.length > 0) this.#options.emit({ kind: 'counters', streams, lanes });
+    const strangers = this.#reportPhase === 0 ? this.#shared.strangers : 0;
+    if (streams.length + lanes.length + strangers === 0) return;
+    this.#options.emit({ kind: 'counters', streams, lanes, ...(strangers > 0 ? { strangers } : {}) });
   }
 }

@@ -41,6 +41,7 @@ export class FakeUdp implements Udp {
     const bytes = this.arena!.slice(start, start + length);
     this.sent.push({ token, to: formatAddress(destination.address), bytes });
   }
+  flush(): void {}
   poll(): void {}
   stop(): void {}
 }

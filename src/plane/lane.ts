@@ -136,6 +136,8 @@ export class Lane implements LaneView {
   }
 
   get oldestAt(): Millis | undefined {
+    // An acknowledgement alone is not acknowledged in turn: it must not make a lane that rests look stuck.
+    if (this.#owner.tcp === undefined && this.#log.outstanding <= CONTROL_FRAME) return undefined;
     return this.#log.oldestAt;
   }
 

@@ -199,8 +199,7 @@ export class PacketPath {
     const out = this.#udp.outgoing;
     out.set(report);
     const length = leg.rtcpTransform.protect(out, 0, report.length);
-    const token = leg.config.rtcpMux ? 2 * leg.slot : 2 * leg.slot + 1;
-    if (length >= 0) this.#udp.send(token, leg.rtcpDestination, length);
+    if (length >= 0) this.#udp.send(leg.rtcpToken, leg.rtcpDestination, length);
   }
 
   /** Tells the other gateway what this leg took and sent, so that it can say where something was lost. */
@@ -276,7 +275,7 @@ export class PacketPath {
     );
     const length = RTP_HEADER + frame.length;
     if (inPlace) {
-      this.#udp.sendFrom(2 * leg.slot, leg.destination, at, length);
+      this.#udp.sendFrom(leg.rtpToken, leg.destination, at, length);
       leg.packetsOut++;
       leg.bytesOut += length;
       return;
@@ -310,7 +309,7 @@ export class PacketPath {
   #sendRtp(leg: StreamLeg, length: number): void {
     const wire = leg.rtpTransform.protect(this.#udp.outgoing, 0, length);
     if (wire < 0) return;
-    this.#udp.send(2 * leg.slot, leg.destination!, wire);
+    this.#udp.send(leg.rtpToken, leg.destination!, wire);
     leg.packetsOut++;
     leg.bytesOut += wire;
   }

@@ -282,10 +282,34 @@ const pairings: [Implementation, Implementation][] = koffiLoads
       ['koffi', 'koffi'],
       ['dgram', 'dgram'],
       ['koffi', 'dgram'],
+      ['dgram', 'koffi'],
     ]
   : [['dgram', 'dgram']];
 
 for (const implementations of pairings) {
+  test(`calls that share a pair of ports are kept apart: ${implementations.join(' x ')}`, async (t) => {
+    const pair = new Pair();
+    t.after(() => pair.stop());
+    await pair.start(implementations);
+    pair.session();
+    await pair.a.until('lane-up', 2);
+    const first = await call(pair, 7, {}, {});
+    const [inner, outer] = [first.innerLeg.local, first.outerLeg.local].map((local) => ({
+      local: { ip: local.ip, port: local.port + 400, shared: true },
+    }));
+    const calls = [await call(pair, 8, inner, outer), await call(pair, 9, inner, outer)];
+    assert.equal(calls[0]!.innerLeg.local.port, calls[1]!.innerLeg.local.port);
+    const said = await Promise.all(calls.map((c) => talk(c.outside, c.outerLeg.local.port, 40)));
+    const answered = await Promise.all(calls.map((c) => talk(c.inside, c.innerLeg.local.port, 40)));
+    await eventually(() => calls.every((c) => c.inside.heard.length >= 40), 'all packets inside');
+    await eventually(() => calls.every((c) => c.outside.heard.length >= 40), 'all packets outside');
+    for (const [i, c] of calls.entries()) {
+      assert.deepEqual(c.inside.payloads().sort(), said[i]!.sort());
+      assert.deepEqual(c.outside.payloads().sort(), answered[i]!.sort());
+      assert.deepEqual([...new Set(c.outside.from)], [c.outerLeg.local.port]);
+    }
+  });
+
   test(`RTP crosses both ways and is rebuilt: ${implementations.join(' x ')}`, async (t) => {
     const pair = new Pair();
     t.after(() => pair.stop());

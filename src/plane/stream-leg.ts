@@ -40,6 +40,9 @@ export class StreamLeg {
   readonly session: SessionStreams;
   /** Tokens are 2 * slot (RTP) and 2 * slot + 1 (RTCP). */
   readonly slot: number;
+  /** Of the sockets it sends from: its own, or shared ones. */
+  rtpToken: number;
+  rtcpToken: number;
   readonly lock: SourceLock;
   readonly check: ReceiveCheck;
   readonly rebuilder: Rebuilder;
@@ -97,6 +100,8 @@ export class StreamLeg {
     this.config = config;
     this.session = session;
     this.slot = slot;
+    this.rtpToken = 2 * slot;
+    this.rtcpToken = config.rtcpMux ? 2 * slot : 2 * slot + 1;
     this.#udp = udp;
     const remote = config.remote && parseSource(config.remote);
     this.lock = new SourceLock(config.source, remote, config.latchWindowMs, now);

@@ -75,6 +75,8 @@ export class DgramUdp implements Udp {
     }
   }
 
+  flush(): void {}
+
   poll(): void {}
 
   stop(): void {

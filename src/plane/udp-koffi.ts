@@ -1,5 +1,5 @@
 import { type Address, isIpv6 } from '../machine/address.ts';
-import { MAX_DATAGRAM } from '../rtp/packet.ts';
+import { copyBytes, MAX_DATAGRAM } from '../rtp/packet.ts';
 import { isV4, parseSource, type SourceWords, sourceWords } from '../rtp/source-words.ts';
 import { type Arena, type Native, type NativeMemory, viewOf } from './native.ts';
 import type { Poller } from './poller.ts';
@@ -16,8 +16,15 @@ const MSG_NOSIGNAL = 0x4000;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 
-/** Datagrams taken from one socket per poll: a flood on one port leaves the others their turn. */
-const BATCH = 16;
+/** Datagrams taken from one socket per call, and from one leg's socket per poll: a flood on one port leaves the others their turn. */
+const BATCH = 32;
+/** Calls per poll for a socket that many streams share. */
+const SHARED_CALLS = 16;
+/** For all streams of a shared socket: what comes while the process is kept from running for a while. */
+const SHARED_BUFFER = 4 * 1024 * 1024;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
 const MSGHDR = 64; // struct mmsghdr
 const IOVEC = 16;
 const NAME = 32; // room for a sockaddr_in6 (28)
@@ -29,6 +36,7 @@ interface Calls {
   bind(fd: number, address: number, length: number): number;
   setsockopt(fd: number, level: number, name: number, value: number, length: number): number;
   close(fd: number): number;
+  sendmmsg(fd: number, messages: number, count: number, flags: number): number;
   sendto(fd: number, data: number, length: number, flags: number, to: number, toLength: number): number;
   recvfrom(fd: number, into: number, length: number, flags: number, from: number, fromLength: number): number;
   recvmmsg(fd: number, messages: number, count: number, flags: number, timeout: number): number;
@@ -38,6 +46,65 @@ interface KoffiDestination extends Destination {
   readonly memory: Uint8Array; // keeps the sockaddr alive
   readonly at: number;
   readonly length: number;
+}
+
+/** Messages that leave a shared socket together. */
+class SendBatch {
+  readonly fd: number;
+  count = 0;
+  readonly #bytes: Uint8Array;
+  readonly dataAt: number;
+  readonly #messages: NativeMemory;
+  readonly #view: DataView;
+  /** A destination lives until its message has left. */
+  readonly #to: (KoffiDestination | undefined)[] = new Array<undefined>(BATCH).fill(undefined);
+
+  constructor(fd: number, native: Native, arena: Arena, dataAt: number) {
+    this.fd = fd;
+    this.#bytes = arena.bytes;
+    this.dataAt = dataAt;
+    this.#messages = native.allocate(BATCH * (MSGHDR + IOVEC));
+    this.#view = viewOf(this.#messages.bytes);
+    for (let i = 0; i < BATCH; i++) {
+      const vector = BATCH * MSGHDR + i * IOVEC;
+      this.#view.setBigUint64(vector, BigInt(arena.address + dataAt + i * SLOT), true);
+      this.#view.setBigUint64(i * MSGHDR + 16, BigInt(this.#messages.address + vector), true); // msg_iov
+      this.#view.setBigUint64(i * MSGHDR + 24, 1n, true); // msg_iovlen
+    }
+  }
+
+  get full(): boolean {
+    return this.count === BATCH;
+  }
+
+  /** Copies the datagram. */
+  add(to: KoffiDestination, from: Uint8Array, start: number, length: number): void {
+    const i = this.count++;
+    const at = this.dataAt + i * SLOT;
+    if (from === this.#bytes) this.#bytes.copyWithin(at, start, start + length);
+    else copyBytes(from, start, length, this.#bytes, at);
+    const view = this.#view;
+    if (this.#to[i] !== to) {
+      this.#to[i] = to;
+      view.setUint32(i * MSGHDR, to.at % 0x1_0000_0000, true); // msg_name
+      view.setUint32(i * MSGHDR + 4, to.at / 0x1_0000_0000, true);
+      view.setUint32(i * MSGHDR + 8, to.length, true); // msg_namelen
+    }
+    view.setUint32(BATCH * MSGHDR + i * IOVEC + 8, length, true);
+  }
+
+  send(calls: Calls): void {
+    for (let i = 0; i < this.count; ) {
+      const sent = calls.sendmmsg(
+        this.fd,
+        this.#messages.address + i * MSGHDR,
+        this.count - i,
+        MSG_DONTWAIT | MSG_NOSIGNAL,
+      );
+      i += Math.max(1, sent); // what the system does not take is lost, the others are not
+    }
+    this.count = 0;
+  }
 }
 
 /** recvfrom, recvmmsg and sendto through koffi, told by a Poller; nothing is allocated per packet. */
@@ -67,9 +134,15 @@ export class KoffiUdp implements Udp {
   /** In which poll a token had something to read last. */
   #readIn = new Int32Array(64);
   #polls = 1;
+  /** By token, of shared sockets. */
+  readonly #batches: (SendBatch | undefined)[] = new Array<undefined>(64).fill(undefined);
+  readonly #shared: SendBatch[] = [];
+  readonly #freeData: number[] = [];
+  readonly #arena: Arena;
 
   /** `arena`: where frames of lanes are, too; packets are built and sent where they came in. */
   constructor(receiver: UdpReceiver, native: Native, poller: Poller, arena: Arena) {
+    this.#arena = arena;
     this.arena = arena.bytes;
     this.#arenaAt = arena.address;
     this.#receiver = receiver;
@@ -81,6 +154,7 @@ export class KoffiUdp implements Udp {
       setsockopt: native.define('int setsockopt(int, int, int, uintptr_t, uint32_t)'),
       close: native.define('int close(int)'),
       sendto: native.define('intptr_t sendto(int, uintptr_t, size_t, int, uintptr_t, uint32_t)'),
+      sendmmsg: native.define('int sendmmsg(int, uintptr_t, uint32_t, int)'),
       recvfrom: native.define('intptr_t recvfrom(int, uintptr_t, size_t, int, uintptr_t, uintptr_t)'),
       recvmmsg: native.define('int recvmmsg(int, uintptr_t, uint32_t, int, uintptr_t)'),
     };
@@ -110,7 +184,7 @@ export class KoffiUdp implements Udp {
     }
   }
 
-  open(local: Address, token: number, done: (error: string | undefined) => void): void {
+  open(local: Address, token: number, done: (error: string | undefined) => void, shared = false): void {
     const v6 = isIpv6(local.ip);
     const fd = this.#calls.socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
@@ -130,8 +204,10 @@ export class KoffiUdp implements Udp {
       const read = new Int32Array(grown.length);
       read.set(this.#readIn);
       this.#readIn = read;
+      while (this.#batches.length < grown.length) this.#batches.push(undefined);
     }
     this.#fds[token] = fd;
+    if (shared) this.#share(token, fd);
     done(undefined);
   }
 
@@ -139,6 +215,7 @@ export class KoffiUdp implements Udp {
     const fd = this.#fds[token] ?? -1;
     if (fd < 0) return;
     this.#fds[token] = -1;
+    this.#unshare(token);
     this.#calls.close(fd); // leaves the epoll set by itself
   }
 
@@ -152,6 +229,7 @@ export class KoffiUdp implements Udp {
   }
 
   send(token: number, destination: Destination, length: number): void {
+    if (this.#sendTogether(token, destination, this.outgoing, 0, length)) return;
     const to = destination as KoffiDestination;
     const fd = this.#fds[token] ?? -1;
     if (fd >= 0)
@@ -159,10 +237,15 @@ export class KoffiUdp implements Udp {
   }
 
   sendFrom(token: number, destination: Destination, start: number, length: number): void {
+    if (this.#sendTogether(token, destination, this.arena, start, length)) return;
     const to = destination as KoffiDestination;
     const fd = this.#fds[token] ?? -1;
     const from = this.#arenaAt + start;
     if (fd >= 0) this.#calls.sendto(fd, from, length, MSG_DONTWAIT | MSG_NOSIGNAL, to.at, to.length);
+  }
+
+  flush(): void {
+    for (const batch of this.#shared) if (batch.count > 0) batch.send(this.#calls);
   }
 
   poll(): void {
@@ -181,6 +264,10 @@ export class KoffiUdp implements Udp {
   #receive(token: number): void {
     const fd = this.#fds[token] ?? -1;
     if (fd < 0) return; // closed by an earlier packet of this poll
+    if (this.#batches[token] !== undefined) {
+      for (let i = 0; i < SHARED_CALLS && this.#receiveMany(fd, token) === BATCH; i++);
+      return;
+    }
     const before = this.#readIn[token]!;
     this.#readIn[token] = this.#polls;
     if (((this.#polls - before) | 0) === 1) {
@@ -201,7 +288,7 @@ export class KoffiUdp implements Udp {
       this.#receiver.packet(token, this.arena, at, length, this.#source);
   }
 
-  #receiveMany(fd: number, token: number): void {
+  #receiveMany(fd: number, token: number): number {
     const count = this.#calls.recvmmsg(fd, this.#messagesAt, BATCH, MSG_DONTWAIT, 0);
     const m = this.#messages;
     for (let i = 0; i < count; i++) {
@@ -211,6 +298,43 @@ export class KoffiUdp implements Udp {
         this.#receiver.packet(token, this.arena, this.#buffersAt + i * SLOT, length, this.#source);
       }
     }
+    return count;
+  }
+
+  #share(token: number, fd: number): void {
+    const view = viewOf(this.#scratch.bytes);
+    for (const option of [SO_RCVBUF, SO_SNDBUF]) {
+      view.setUint32(0, SHARED_BUFFER, true);
+      this.#calls.setsockopt(fd, SOL_SOCKET, option, this.#scratch.address, 4);
+    }
+    const dataAt = this.#freeData.pop() ?? this.#arena.take(BATCH * SLOT);
+    if (dataAt < 0) return; // packet by packet, then
+    const batch = new SendBatch(fd, this.#native, this.#arena, dataAt);
+    this.#batches[token] = batch;
+    this.#shared.push(batch);
+  }
+
+  #unshare(token: number): void {
+    const batch = this.#batches[token];
+    if (batch === undefined) return;
+    if (batch.count > 0) batch.send(this.#calls);
+    this.#batches[token] = undefined;
+    this.#shared.splice(this.#shared.indexOf(batch), 1);
+    this.#freeData.push(batch.dataAt);
+  }
+
+  #sendTogether(
+    token: number,
+    destination: Destination,
+    bytes: Uint8Array,
+    start: number,
+    length: number,
+  ): boolean {
+    const batch = this.#batches[token];
+    if (batch === undefined) return false;
+    batch.add(destination as KoffiDestination, bytes, start, length);
+    if (batch.full) batch.send(this.#calls);
+    return true;
   }
 
   #readSource(at: number): boolean {

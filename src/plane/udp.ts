@@ -9,8 +9,8 @@ export interface Udp {
   readonly implementation: 'koffi' | 'dgram';
   /** The datagram to send is built here, from offset 0. */
   readonly outgoing: Uint8Array;
-  /** Binds. `done` gets a reason where that fails; it may be called before `open` returns. */
-  open(local: Address, token: number, done: (error: string | undefined) => void): void;
+  /** Binds. `done` gets a reason where that fails; it may be called before `open` returns. `shared`: many streams' packets will come and go here. */
+  open(local: Address, token: number, done: (error: string | undefined) => void, shared?: boolean): void;
   close(token: number): void;
   /** Prepares a destination once; undefined where `address.ip` is no address or the port is 0. */
   destination(address: Address): Destination | undefined;
@@ -20,6 +20,8 @@ export interface Udp {
   readonly arena: Uint8Array | undefined;
   /** Sends `arena[start..start + length)`. */
   sendFrom(token: number, destination: Destination, start: number, length: number): void;
+  /** Sends what waits for company. To be called once per turn, after everything that may send. */
+  flush(): void;
   /** Delivers what has arrived. A no-op where the implementation delivers by itself. */
   poll(): void;
   /** Whether `poll` has to be called (once per millisecond) for anything to arrive. */

@@ -21,11 +21,12 @@ import { DgramUdp } from './udp-dgram.ts';
 import { KoffiUdp } from './udp-koffi.ts';
 import type { ToMain, ToWorker, WorkerStart } from './worker-messages.ts';
 
-/** A packet waits for the poll of this gateway and of the other: twice the period at most. */
-const POLL_MS = 1;
-/** Few streams: a poll costs more than its packets, and 1 ms more of delay is not heard. */
-const FEW_LEGS = 700;
-const POLL_FEW_MS = 2;
+/** A packet waits for the poll of this gateway and of the other: twice the period at most. The fewer streams, the dearer a poll for each. */
+const POLL_MS: readonly { readonly below: number; readonly ms: number }[] = [
+  { below: 200, ms: 3 },
+  { below: 700, ms: 2 },
+  { below: Number.POSITIVE_INFINITY, ms: 1 },
+];
 /** Packets and frames on their way in and out: 16 lanes' buffers and a good many more. */
 const ARENA = 2 * 1024 * 1024;
 /** Where nothing has to be polled, digits and reports still need a clock. */
@@ -167,6 +168,7 @@ class Worker {
     this.#refresh();
     this.#engine.stop();
     this.#acceptor.stop();
+    this.#udp.flush();
     this.#udp.stop();
     this.#poller?.stop();
     clearInterval(this.#timer);
@@ -198,9 +200,9 @@ class Worker {
 
   #pollPeriod(legs: number): number {
     if (!this.#udp.polled) return SLOW_TICK_MS;
-    // Not back and forth around the limit.
-    const few = this.#period === POLL_MS ? FEW_LEGS / 2 : FEW_LEGS;
-    return legs < few ? POLL_FEW_MS : POLL_MS;
+    // Not back and forth around a limit.
+    const slower = (ms: number): boolean => this.#period > 0 && ms > this.#period;
+    return POLL_MS.find(({ below, ms }) => legs < (slower(ms) ? 0.8 * below : below))!.ms;
   }
 
   #poll(): void {
@@ -232,6 +234,7 @@ class Worker {
 
   #flush(): void {
     this.#wires.retry();
+    this.#udp.flush();
     for (const group of this.#groups.values()) group.flush(this.#now);
   }
 
@@ -242,6 +245,7 @@ class Worker {
       if (group.over && group.lanes.length === 0) this.#groups.delete(session);
     }
     this.#engine.tick();
+    this.#udp.flush();
     this.#pace();
     this.#sendEvents();
   }
