@@ -132,6 +132,8 @@ export interface MediaConfig {
   /** Formats allowed, in order of preference. */
   readonly codecs: readonly FormatName[];
   readonly symmetric: 'signalled' | 'latch';
+  /** Streams of peers whose media comes from where signalling says use one pair of ports per worker. */
+  readonly sharedPorts?: boolean;
 }
 
 export interface MediaPoolConfig {
@@ -174,6 +176,8 @@ export interface PeerConfig {
   readonly probeSeconds: number; // 0: none; default 30
   /** Where media of this peer comes from; overrides media.symmetric. */
   readonly symmetric?: 'signalled' | 'latch';
+  /** Overrides media.sharedPorts. */
+  readonly sharedPorts?: boolean;
   /** Media addresses this peer may name (CIDR); empty: termination: any public or equal to the signalling source; relay: peer host + mediaNetworks. */
   readonly mediaNetworks: readonly string[];
   readonly maxCalls: number;

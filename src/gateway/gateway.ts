@@ -65,6 +65,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
       random: providers.random,
       pools: config.media.pools,
       maxCalls: config.limits.maxCalls + 100,
+      workers: config.media.workers,
       silenceMs: () => 1000 * this.#gw.config.limits.mediaSilenceSeconds,
     });
     const h323 = new H323Endpoint({

@@ -30,7 +30,7 @@ export function newLeg(
   const side = role === 'caller' ? 'originator' : 'terminator';
   const negotiation = new SdpNegotiation({
     side,
-    ports: gw.media.ports(options.call, familyOf(options.source ?? peer.host)),
+    ports: gw.media.ports(options.call, familyOf(options.source ?? peer.host), sharesPorts(gw, peer)),
     sessionId: gw.providers.random.uint32() & 0x7fff_ffff,
     codecs: gw.config.media.codecs,
     acceptMediaAddress: (ip) => gw.policy.mediaAddress(ip, peer.name, options.source),
@@ -44,6 +44,14 @@ export function newLeg(
     ...(options.target === undefined ? {} : { target: options.target }),
     ...(options.replaces === undefined ? {} : { replaces: options.replaces }),
   });
+}
+
+/** Only where the source is signalled are streams on one port told apart. */
+function sharesPorts(gw: GatewayState, peer: PeerConfig): boolean {
+  const { media } = gw.config;
+  return (
+    (peer.symmetric ?? media.symmetric) === 'signalled' && (peer.sharedPorts ?? media.sharedPorts ?? false)
+  );
 }
 
 /** Same for an H.323 peer. */
@@ -65,7 +73,7 @@ export function newH323Leg(
     role,
     negotiation: new H245Negotiation({
       side: role === 'caller' ? 'originator' : 'terminator',
-      ports: gw.media.ports(options.call, familyOf(source ?? peer.host)),
+      ports: gw.media.ports(options.call, familyOf(source ?? peer.host), sharesPorts(gw, peer)),
       codecs: gw.config.media.codecs,
       acceptMediaAddress: (ip) => gw.policy.mediaAddress(ip, peer.name, source),
     }),

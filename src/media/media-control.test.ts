@@ -631,3 +631,44 @@ test('a call whose worker says nothing is not silent: nobody knows', () => {
   s.moved[0] = 0; // its successor counts from the beginning
   assert.equal(s.wait(1), false);
 });
+
+test('by policy streams share a pair of ports: one per address and worker, kept when calls end, said to the plane', () => {
+  const m = control({ workers: 2 });
+  const local = (call: string, shard: number, shared = true) => {
+    m.begin({ ...CALL, call, shard, streamBase: 64 + 8 * Number(call), source: 'signalled' });
+    const port = m.ports(call, 4, shared).allocate(0, 'audio')!;
+    m.update(call, [stream(m, call, { local: port.bound })], 0);
+    const opened = commands(m).find((c) => c.kind === 'open');
+    assert.ok(opened?.kind === 'open');
+    return opened.leg.local;
+  };
+  const first = local('1', 0);
+  assert.deepEqual(local('2', 0), first);
+  assert.equal(first.shared, true);
+  assert.notEqual(local('3', 1).port, first.port, 'two workers cannot bind the same');
+  const own = local('4', 0, false);
+  assert.notEqual(own.port, first.port);
+  assert.equal(own.shared, undefined);
+  for (const call of ['1', '2', '4']) {
+    m.release(call, 10);
+    m.timeout(5000);
+    m.forget(call);
+  }
+  assert.deepEqual(local('5', 0), first, 'told apart by source, a shared pair need not rest');
+});
+
+test('before it is known which of several workers serves a call, it gets a pair of its own', () => {
+  const two = control({ workers: 2 });
+  const ports = ['a', 'b'].map((call) => two.ports(call, 4, true).allocate(0, 'audio')!.bound.port);
+  assert.notEqual(ports[0], ports[1]);
+  const one = control({ workers: 1 });
+  const same = ['a', 'b'].map((call) => one.ports(call, 4, true).allocate(0, 'audio')!.bound.port);
+  assert.equal(same[0], same[1]);
+  // A flood of calls that are not let in uses none up.
+  for (let i = 0; i < 9; i++) {
+    one.ports(`f${i}`, 4, true).allocate(0, 'audio');
+    one.release(`f${i}`, 0);
+  }
+  assert.equal(one.exhausted, 0);
+  assert.equal(one.sizes.ports, 1);
+});

@@ -29,6 +29,8 @@ export interface MediaControlOptions {
   }[];
   /** Greatest number of calls that hold ports or streams. */
   readonly maxCalls: number;
+  /** Media workers here; default 1. With one, a shared pair can be given before it is known who serves the call. */
+  readonly workers?: number;
   /** A released pair of ports rests this long; default and least sensible 10 000 ms. */
   readonly restMs?: number;
   /** How long after (re-)negotiation a source may be learned; default 5000 ms. */
@@ -58,6 +60,8 @@ export type MediaOutput =
 
 interface Port {
   readonly pool: PortPool;
+  /** Other streams use it as well. */
+  readonly shared: boolean;
   readonly bound: Address;
   readonly advertised: Address;
 }
@@ -115,6 +119,8 @@ export class MediaControl {
   readonly #calls = new Map<CallId, CallMedia>();
   readonly #streams = new Map<string, { readonly media: CallMedia; readonly index: number }>();
   readonly #timers = new Timers<CallId>();
+  /** By address and shard; kept for good. */
+  readonly #sharedPairs = new Map<string, number>();
   /** Legs that went over to another call (`move`): whose ports theirs are now. */
   readonly #moved = new Map<CallId, CallId>();
   #out: MediaOutput[] = [];
@@ -146,10 +152,14 @@ export class MediaControl {
     this.#now = Math.max(this.#now, now);
   }
 
-  /** Ports for one call's leg. `family`: where the negotiation has no wish (our own offer), that of the signalling peer. */
-  ports(call: CallId, family?: 4 | 6): LegPorts {
+  /**
+   * Ports for one call's leg. `family`: where the negotiation has no wish (our own offer), that of the signalling peer. `shared`: its media comes
+   * from where signalling says, each stream from an address and port of its own, and policy lets it use ports that others use too.
+   */
+  ports(call: CallId, family?: 4 | 6, shared = false): LegPorts {
     return {
-      allocate: (index, _kind, wished) => this.#allocate(call, index, wished ?? family, wished !== undefined),
+      allocate: (index, _kind, wished) =>
+        this.#allocate({ call, index, family: wished ?? family, strict: wished !== undefined, shared }),
     };
   }
 
@@ -373,13 +383,15 @@ export class MediaControl {
   }
 
   /** `strict`: only this family; else it is a preference. */
-  #allocate(
-    begun: CallId,
-    index: number,
-    family: 4 | 6 | undefined,
-    strict: boolean,
-  ): ReturnType<LegPorts['allocate']> {
-    const media = this.#enter(this.#moved.get(begun) ?? begun);
+  #allocate(wish: {
+    readonly call: CallId;
+    readonly index: number;
+    readonly family: 4 | 6 | undefined;
+    readonly strict: boolean;
+    readonly shared: boolean;
+  }): ReturnType<LegPorts['allocate']> {
+    const { call, index, family, strict } = wish;
+    const media = this.#enter(this.#moved.get(call) ?? call);
     if (media === undefined || media.released || index < 0 || index >= META_LIMITS.streams) return undefined;
     const known = media.ports.get(index);
     if (known !== undefined) {
@@ -391,9 +403,15 @@ export class MediaControl {
     // Without a pool of that family another's address is given: the negotiation sees that it does not fit and says so.
     const others = strict && wanted.length > 0 ? [] : this.#pools.filter((p) => !wanted.includes(p));
     for (const { pool, advertise } of [...wanted, ...others]) {
-      const port = pool.allocate(this.#now);
+      const shared = wish.shared ? this.#sharedPair(media, pool) : undefined;
+      const port = shared ?? pool.allocate(this.#now);
       if (port === undefined) continue;
-      const made = { pool, bound: { ip: pool.ip, port }, advertised: { ip: advertise, port } };
+      const made = {
+        pool,
+        shared: shared !== undefined,
+        bound: { ip: pool.ip, port },
+        advertised: { ip: advertise, port },
+      };
       media.ports.set(index, made);
       return made;
     }
@@ -403,10 +421,21 @@ export class MediaControl {
   #freePort(media: CallMedia, index: number): void {
     const port = media.ports.get(index);
     if (port === undefined) return;
+    media.ports.delete(index);
+    if (port.shared) return;
     // The ports of a call that was not let in stand in no description: a flood of such calls must not use them up.
     if (media.data === undefined) port.pool.giveBack(port.bound.port);
     else port.pool.release(port.bound.port, this.#now);
-    media.ports.delete(index);
+  }
+
+  /** The pair that this call's worker shares on the pool's address; undefined: none, the call gets one of its own. */
+  #sharedPair(media: CallMedia, pool: PortPool): number | undefined {
+    const shard = media.data?.shard ?? ((this.#options.workers ?? 1) === 1 ? 0 : undefined);
+    if (shard === undefined) return undefined;
+    const key = `${pool.ip} ${shard}`;
+    const port = this.#sharedPairs.get(key) ?? pool.allocate(this.#now);
+    if (port !== undefined) this.#sharedPairs.set(key, port);
+    return port;
   }
 
   // ---- streams ----------------------------------------------------------------------------------------------------
@@ -417,7 +446,9 @@ export class MediaControl {
     if (codec !== undefined) media.codecs.set(index, codec);
     const current = media.open.get(index);
     const kept = current?.config.kind === stream.kind ? current.config.rtpBase : undefined;
-    const config = legConfig(stream, data, {
+    const shared = media.ports.get(index)?.shared === true;
+    const local = shared ? { ...stream.local!, shared } : stream.local!;
+    const config = legConfig({ ...stream, local }, data, {
       cname: media.cname,
       latchWindowMs: this.#options.latchWindowMs ?? LATCH_WINDOW_MS,
       rtpBase: kept ?? rtpBase(this.#options.random),

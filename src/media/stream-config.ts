@@ -4,7 +4,7 @@ import { sameAddress } from '../machine/address.ts';
 import type { CallId, Priority } from '../meta/message.ts';
 import { META_LIMITS } from '../meta/message.ts';
 import { planeFormat } from './formats.ts';
-import type { RtpBase, SessionId, StreamLegConfig } from './plane-contract.ts';
+import type { LegLocal, RtpBase, SessionId, StreamLegConfig } from './plane-contract.ts';
 
 /** What the plane must know of a call besides its streams. */
 export interface MediaCall {
@@ -20,7 +20,7 @@ export interface MediaCall {
 }
 
 export function legConfig(
-  stream: LegStream,
+  stream: LegStream & { readonly local: LegLocal },
   data: MediaCall,
   own: { readonly cname: string; readonly latchWindowMs: number; readonly rtpBase: RtpBase },
 ): StreamLegConfig {
@@ -31,7 +31,7 @@ export function legConfig(
     call: data.call,
     kind,
     priority: data.priority,
-    local: local!,
+    local,
     rtcpMux,
     ...(remote === undefined ? {} : { remote }),
     ...(remoteRtcp === undefined ? {} : { remoteRtcp }),

@@ -142,6 +142,12 @@ const media = z
       .describe(
         'Where media may come from: `signalled`: the address in SDP; `latch`: the first valid source in a short window (phones behind NAT).',
       ),
+    sharedPorts: z
+      .boolean()
+      .default(false)
+      .describe(
+        'One pair of ports per worker for all streams of peers with `symmetric: signalled`, told apart by their exact source: less CPU per packet. Not for peers that send several streams from one address and port.',
+      ),
   })
   .describe('Media.');
 
@@ -245,6 +251,7 @@ const peer = z
       .default(30)
       .describe('SIP only: OPTIONS probe every so many seconds; 0: none.'),
     symmetric: symmetric().exactOptional().describe('Overrides `media.symmetric` for this peer.'),
+    sharedPorts: z.boolean().exactOptional().describe('Overrides `media.sharedPorts` for this peer.'),
     mediaNetworks: z
       .array(cidr())
       .max(NETWORKS)
