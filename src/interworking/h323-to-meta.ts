@@ -87,6 +87,9 @@ export function eventFromH323(leg: H323Leg, event: H323Event): void {
     case 'transfer-asked':
       leg.emit({ kind: 'transfer-request', target: partyFromH323(event.target, { trusted: false }) });
       break;
+    case 'refresh-picture':
+      leg.count('refresh-picture'); // the plane makes no picture-loss requests yet
+      break;
     case 'released':
       leg.emit({
         kind: 'release',

@@ -179,6 +179,12 @@ test('H.235.1: the message of a real peer (H323Plus) verifies with its password,
   const touched = bytes.slice();
   touched[20]! ^= 1;
   assert.equal(check('secret', undefined, undefined, touched), 'wrong');
+  // As a socket gives it: what is decoded may be views into the datagram, which must stay what it is.
+  const datagram = Buffer.from(bytes);
+  const viewed = decodeRas(datagram);
+  assert.ok(viewed.ok);
+  const fresh = { password: 'secret', window: new ReplayWindow() };
+  assert.equal(verify(core, datagram, viewed.value.message, fresh), 'good');
   const late = new Core({ ...core.options, wall: () => 1_795_328_969_000 + 121_000 });
   assert.equal(verify(late, bytes, message, { password: 'secret', window: new ReplayWindow() }), 'time');
 });

@@ -147,7 +147,7 @@ function hashFits(core: Core, bytes: Uint8Array, hash: Uint8Array, password: str
   for (let at = bytes.length - HASH_OCTETS; at >= 0 && places < MOST_PLACES; at--) {
     if (!hash.every((octet, i) => bytes[at + i] === octet)) continue;
     places++;
-    const zeroed = bytes.slice();
+    const zeroed = Uint8Array.from(bytes); // a copy also of what only looks like an array (a Buffer's slice is a view)
     zeroed.fill(0, at, at + HASH_OCTETS);
     const mac = crypto.hmac('sha1', key, zeroed).subarray(0, HASH_OCTETS);
     if (crypto.equal(mac, hash)) return true;
