@@ -162,9 +162,8 @@ function lostWhileRinging(options: Parameters<typeof stage>[0], answerable: bool
   const text = request('INVITE', { via: `Via: SIP/2.0/TCP ${PEER}:5070;branch=z9hG4bKlost`, body: 'offer' });
   gw.input({ kind: 'stream-data', connection: 1, bytes: latin1Bytes(text) });
   assert.equal(gw.seen('incoming').length, 1);
-  gw.input({ kind: 'stream-closed', connection: 1, reason: 'reset' });
   out.length = 0;
-  gw.command({ kind: 'accept', session: 1, body: sdp('answer') });
+  gw.input({ kind: 'stream-closed', connection: 1, reason: 'reset' });
   const opened = out.find((o) => o.kind === 'open-stream');
   if (opened !== undefined && answerable)
     gw.input({
@@ -184,6 +183,7 @@ function lostWhileRinging(options: Parameters<typeof stage>[0], answerable: bool
 test('a response whose connection is gone opens one to the sender, at the port of its sent-by (18.2.2)', () => {
   const { gw, out, opened, net } = lostWhileRinging({}, true);
   assert.deepEqual(opened?.remote, { ip: PEER, port: 5070 });
+  gw.command({ kind: 'accept', session: 1, body: sdp('answer') });
   const sent = out.find((o) => o.kind === 'send-stream');
   assert.match(latin1Text(sent!.bytes), /^SIP\/2\.0 200 /);
   assert.equal(gw.seen('ended').length, 0);
@@ -192,8 +192,12 @@ test('a response whose connection is gone opens one to the sender, at the port o
   assert.equal(gw.endpoint.sizes.transactions, 0);
 });
 
-test('where the sender cannot be reached either, the call is over', () => {
+test('where the sender cannot be reached either, the call is over at once: nobody rings for a caller that is gone (ES2018-04)', () => {
   const { gw, net } = lostWhileRinging({}, false);
+  assert.deepEqual(
+    gw.seen('ended').map((e) => e.by),
+    ['transport'],
+  );
   net.run(100_000);
   assert.equal(gw.seen('ended').length, 1);
   assert.equal(gw.endpoint.sizes.transactions, 0);

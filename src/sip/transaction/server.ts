@@ -36,7 +36,7 @@ export class ServerTransaction {
   readonly #alarm;
   readonly #unwatch: () => void;
   #last: Outgoing | undefined;
-  /** The connection is gone: the next response opens one to the sender. */
+  /** The connection is gone: responses go over one that was opened to the sender. */
   #detached = false;
   #link: Link | undefined;
 
@@ -88,7 +88,9 @@ export class ServerTransaction {
   #lost(): void {
     if (!this.answered && !this.#detached) {
       const back = wayBack(this.#core, this.request, this.source);
-      if (back !== undefined) {
+      // Opened now, not with the response: where nobody listens there, nobody waits for one (an INVITE and a reset, say).
+      this.#link = back && this.#transport.link(back, () => this.#lost());
+      if (back !== undefined && this.#link !== undefined) {
         this.hop = back;
         this.#detached = true;
         return;
@@ -117,12 +119,7 @@ export class ServerTransaction {
 
   #send(): void {
     if (this.#last === undefined) return;
-    if (!this.#detached) {
-      this.#transport.send(this.hop, this.#last.bytes);
-      return;
-    }
-    this.#link ??= this.#transport.link(this.hop, () => this.#lost());
-    if (this.#link === undefined) this.#core.count('response-undeliverable', undefined, this.hop.remote);
+    if (this.#link === undefined) this.#transport.send(this.hop, this.#last.bytes);
     else this.#link.send(this.#last.bytes);
   }
 
