@@ -15,7 +15,7 @@ import { familyOf, isHost, parseConnection, TOKEN, unbracketed, words } from './
 
 /**
  * Parses a session description (RFC 8866 5). Accepted beyond the letter, because devices send it: LF alone as line end, empty
- * lines at the end, no s= or t=, session lines in another order, blanks in the o= user name, repeated blanks between tokens,
+ * lines before and after it, no s= or t=, session lines in another order, blanks in the o= user name, repeated blanks between tokens,
  * malformed attributes (dropped like unknown ones), IPv6 addresses in brackets, the same c= twice. Refused: control characters, lines without `x=`, unknown types (RFC 8866 5: "MUST"),
  * single lines twice, session lines after the first m=, numbers out of range, and everything past SDP_LIMITS. Never throws.
  */
@@ -48,6 +48,8 @@ function splitLines(bytes: Uint8Array): string[] | undefined {
     }
   }
   while (lines.length > 0 && lines[lines.length - 1] === '') lines.pop();
+  const first = lines.findIndex((line) => line !== '');
+  if (first > 0) lines.splice(0, first);
   return lines;
 }
 

@@ -117,6 +117,7 @@ test('accepted because real devices send it', () => {
       m,
     ),
     'blanks in the user name': sdp('v=0', 'o=My Phone 1 1 IN IP4 192.0.2.1', m),
+    'blank lines in front': latin1Bytes(`\r\n\r\n${[...HEAD, m].join('\r\n')}\r\n`),
     'empty s=': sdp('v=0', 'o=- 1 1 IN IP4 192.0.2.1', 's=', m),
     'two blanks in m=': sdp(...HEAD, 'm=audio  4000 RTP/AVP  0 '),
     'latin1 in s=': sdp('v=0', 'o=- 1 1 IN IP4 192.0.2.1', 's=T\u00e9l\u00e9phone', m),
