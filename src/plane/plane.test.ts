@@ -57,15 +57,16 @@ class Side {
     count = 1,
     ms = 8000,
   ): Promise<Extract<PlaneEvent, { kind: K }>> {
-    await eventually(() => this.of(kind).length >= count, `${kind} (${count})`, ms);
+    const what = (): string => `${kind} (${count}); failed: ${this.of('open-failed').map((e) => e.reason)}`;
+    await eventually(() => this.of(kind).length >= count, what, ms);
     return this.of(kind)[count - 1]!;
   }
 }
 
-async function eventually(check: () => boolean, what: string, ms = 8000): Promise<void> {
+async function eventually(check: () => boolean, what: string | (() => string), ms = 8000): Promise<void> {
   const end = Date.now() + ms;
   while (!check()) {
-    assert.ok(Date.now() < end, `waited in vain for: ${what}`);
+    assert.ok(Date.now() < end, `waited in vain for: ${typeof what === 'string' ? what : what()}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

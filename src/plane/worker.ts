@@ -32,6 +32,8 @@ const ARENA = 2 * 1024 * 1024;
 /** Where nothing has to be polled, digits and reports still need a clock. */
 const SLOW_TICK_MS = 10;
 const KEEP_MS = 250;
+/** No stream is open: nobody waits for a lane, and heartbeats go out once per second. */
+const KEEP_IDLE_MS = 1000;
 /** Every leg is in a snapshot once per second, a part of them every so often. */
 const SNAPSHOT_MS = 125;
 const SNAPSHOT_PHASES = 8;
@@ -63,6 +65,8 @@ class Worker {
   #events: PlaneEvent[] = [];
   #timer: NodeJS.Timeout | undefined;
   #period = 0;
+  #keeper: NodeJS.Timeout | undefined;
+  #snapshots: NodeJS.Timeout | undefined;
   #flushPlanned = false;
   #snapshotPhase = 0;
   #sendPlanned = false;
@@ -107,8 +111,7 @@ class Worker {
   async run(start: WorkerStart): Promise<void> {
     await this.#openSockets(start);
     this.#engine.attach(this.#udp);
-    setInterval(() => this.#keep(), KEEP_MS);
-    setInterval(() => this.#snapshot(), SNAPSHOT_MS);
+    this.#keeper = setInterval(() => this.#keep(), KEEP_IDLE_MS);
     this.#emit({ kind: 'ready', implementation: this.#udp.implementation, shard: this.#shard });
   }
 
@@ -192,10 +195,19 @@ class Worker {
     const legs = this.#engine.openLegs;
     const period = legs === 0 ? 0 : this.#pollPeriod(legs);
     if (period === this.#period) return;
+    if (period === 0 || this.#period === 0) this.#rest(period === 0);
     this.#period = period;
     clearInterval(this.#timer);
     this.#timer = period === 0 ? undefined : setInterval(() => this.#poll(), period);
     if (period === 0) this.#wait();
+  }
+
+  /** What a worker does beside polling, with streams and without. */
+  #rest(idle: boolean): void {
+    clearInterval(this.#keeper);
+    clearInterval(this.#snapshots);
+    this.#keeper = setInterval(() => this.#keep(), idle ? KEEP_IDLE_MS : KEEP_MS);
+    this.#snapshots = idle ? undefined : setInterval(() => this.#snapshot(), SNAPSHOT_MS);
   }
 
   #pollPeriod(legs: number): number {
