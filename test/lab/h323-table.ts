@@ -102,7 +102,7 @@ intranet and another one on the Internet side, both gateways between them. "inwa
 "slow": with FastStart or without; "tunnel" and "separate": H.245 inside call signalling or in a connection of its own. Sound is
 judged by the recorded tone at both ends, in G.711 mu-law and A-law; digits are those that the called Asterisk read.
 
-${total.filter(Boolean).length} of ${total.length} calls as they should be; ${this.again} second attempts, which chan_ooh323 needs now and then. An empty cell was not tried.
+${total.filter(Boolean).length} of ${total.length} calls as they should be; ${this.again} at the second attempt only, as chan_ooh323 needs it now and then. An empty cell was not tried.
 
 | ${head.join(' | ')} |
 | ${head.map(() => '---').join(' | ')} |
@@ -114,7 +114,7 @@ ${rows.join('\n')}
 | --- | --- | --- |
 | Tones before the answer (Progress, FastStart) | yes: a SIP caller hears them | \`h323-more.lab.ts\` |
 | Hold and resume by a SIP side (empty capability set) | yes, FastStart and slow start, tunnelled and separate | \`h323-more.lab.ts\` |
-| Hold by Asterisk itself | not tried: chan_ooh323 sends no empty capability set | \`h323-world\` simulations only |
+| Hold by Asterisk itself | not tried: chan_ooh323 sends no empty capability set | \`sim/h323-features\` tests only |
 | Digits as H.245 signal, H.245 alphanumeric, Q.931 keypad | yes, each reaches a SIP side as RFC 4733 or INFO | \`h323-more.lab.ts\` |
 | Digits as RFC 4733 | no: chan_ooh323 with \`dtmfmode=rfc2833\` cannot send sound any more; ours is tested with SIP peers | |
 | IPv6, Asterisk calls | yes, in all four manners | \`h323-more.lab.ts\` |
