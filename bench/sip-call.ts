@@ -18,8 +18,8 @@ import { buildBench, remove, spawnInside } from '../test/lab/topology.ts';
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
-    calls: { type: 'string', default: '800' },
-    rate: { type: 'string', default: '50' },
+    calls: { type: 'string', default: '1600' },
+    rate: { type: 'string', default: '100' },
     rounds: { type: 'string', default: '2' },
   },
 });

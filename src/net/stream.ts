@@ -55,7 +55,7 @@ export class Stream {
       // What one turn of the event loop has to say leaves as one TLS record and one system call.
       this.#corked = true;
       this.#socket.cork();
-      process.nextTick(this.#uncork);
+      setImmediate(this.#uncork);
     }
     this.#socket.write(bytes);
     return true;

@@ -151,13 +151,13 @@ export class Engine implements UdpReceiver {
     }
   }
 
-  /** What a successor of this worker needs to go on: every `phases`-th leg, so that no poll waits for all of them. */
+  /** What a successor of this worker needs to go on: every `phases`-th leg that had packets since, so that no poll waits for all. */
   snapshot(phase: number, phases: number): LegSnapshot[] {
     const now = this.#options.now();
     const out: LegSnapshot[] = [];
     for (let slot = phase; slot < this.#legs.length; slot += phases) {
       const leg = this.#legs[slot];
-      if (!leg?.opened) continue;
+      if (!leg?.opened || !leg.movedSinceSnapshot()) continue;
       const { session, stream } = leg.config;
       out.push({ session, stream, state: leg.state(now) });
     }

@@ -85,6 +85,7 @@ export class StreamLeg {
   playingFormat: SendFormat | undefined;
   readonly #digits: { readonly event: number; readonly durationMs: number }[] = [];
   #pauseUntil: Millis = 0;
+  #inSnapshot = 0;
   readonly #udp: Udp;
   #pictureLossAt: Millis = Number.NEGATIVE_INFINITY;
 
@@ -200,6 +201,14 @@ export class StreamLeg {
   state(now: Millis): LegState {
     const rebuild = this.rebuilder.state(now);
     return this.lock.isLocked ? { rebuild, locked: sourceAddress(this.lock.locked) } : { rebuild };
+  }
+
+  /** Whether a packet went either way since this was last asked: what did not move needs no new snapshot. */
+  movedSinceSnapshot(): boolean {
+    const packets = this.packetsIn + this.packetsOut;
+    if (packets === this.#inSnapshot) return false;
+    this.#inSnapshot = packets;
+    return true;
   }
 
   counters(): StreamCounters {

@@ -20,6 +20,7 @@ const STOP_MS = 1000;
 const RESTART_FIRST_MS = 50;
 const RESTART_MAX_MS = 5000;
 const STABLE_MS = 10_000;
+const CLOSE_WITHIN_MS = 20;
 
 /** What main knows of one worker, enough to give a successor the same work. */
 interface Shard {
@@ -32,6 +33,9 @@ interface Shard {
   ready: boolean;
   report: PlaneCommand | undefined;
   draining: boolean;
+  /** Closes commanded and not yet posted. */
+  closes: PlaneCommand[];
+  closeTimer: NodeJS.Timeout | undefined;
   readonly sessions: Map<SessionId, SessionCommand>;
   readonly legs: Map<string, StreamLegConfig>;
   /** Last known state of each leg, by key, and when it was taken (wall clock). */
@@ -79,7 +83,13 @@ export class PlaneSupervisor {
     }
     remember(target, command);
     // While it is down or starting, the successor gets everything from memory.
-    if (target.ready) post(target, { type: 'command', command });
+    if (!target.ready) return;
+    if (command.kind === 'close') {
+      // The call is over: its close may wait for the next command of another, and waking the worker costs more than closing.
+      target.closes.push(command);
+      target.closeTimer ??= setTimeout(() => flushCloses(target), CLOSE_WITHIN_MS);
+    } else if (target.closes.length > 0) flushCloses(target, command);
+    else post(target, { type: 'command', command });
   }
 
   /**
@@ -167,6 +177,10 @@ export class PlaneSupervisor {
   #died(shard: Shard, reason: string): void {
     shard.child = undefined;
     shard.ready = false;
+    // Its successor never knew the streams whose close waits.
+    clearTimeout(shard.closeTimer);
+    shard.closeTimer = undefined;
+    shard.closes = [];
     if (this.#stopping) return;
     this.onEvent(shard.number, { kind: 'shard-lost', shard: shard.number, reason });
     if (Date.now() - shard.startedAt > STABLE_MS) shard.restarts = 0;
@@ -207,6 +221,8 @@ function newShard(number: number): Shard {
     ready: false,
     report: undefined,
     draining: false,
+    closes: [],
+    closeTimer: undefined,
     sessions: new Map(),
     legs: new Map(),
     states: new Map(),
@@ -265,6 +281,15 @@ function older(state: LegState, age: number): LegState {
   return { ...state, rebuild: { ...state.rebuild, age: state.rebuild.age + age } };
 }
 
+/** Posts the closes that wait, and `then` after them. */
+function flushCloses(shard: Shard, then?: PlaneCommand): void {
+  clearTimeout(shard.closeTimer);
+  shard.closeTimer = undefined;
+  const commands = then === undefined ? shard.closes : [...shard.closes, then];
+  shard.closes = [];
+  if (commands.length > 0) post(shard, { type: 'commands', commands });
+}
+
 function post(shard: Shard, message: ToWorker): void {
   if (shard.child?.connected === true) shard.child.send(message, ignore);
 }
@@ -279,6 +304,7 @@ async function stopShard(shard: Shard): Promise<void> {
       clearTimeout(timer);
       resolve();
     });
+    flushCloses(shard);
     post(shard, { type: 'stop' });
   });
   shard.child = undefined;

@@ -14,6 +14,8 @@ export interface WorkerStart {
 export type ToWorker =
   | WorkerStart
   | { readonly type: 'command'; readonly command: PlaneCommand; readonly resume?: LegState }
+  /** In this order. */
+  | { readonly type: 'commands'; readonly commands: readonly PlaneCommand[] }
   /** Comes with a raw TCP socket. */
   | { readonly type: 'lane' }
   | { readonly type: 'tls'; readonly tls: TlsIdentity }

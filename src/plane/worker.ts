@@ -32,6 +32,8 @@ const ARENA = 2 * 1024 * 1024;
 /** Where nothing has to be polled, digits and reports still need a clock. */
 const SLOW_TICK_MS = 10;
 const KEEP_MS = 250;
+/** Last counters of streams that were closed travel together: a record may wait so long. */
+const CLOSED_WITHIN_MS = 20;
 /** No stream is open: nobody waits for a lane, and heartbeats go out once per second. */
 const KEEP_IDLE_MS = 1000;
 /** Every leg is in a snapshot once per second, a part of them every so often. */
@@ -70,6 +72,7 @@ class Worker {
   #flushPlanned = false;
   #snapshotPhase = 0;
   #sendPlanned = false;
+  #closedTimer: NodeJS.Timeout | undefined;
 
   constructor(start: WorkerStart) {
     this.#shard = start.shard;
@@ -148,6 +151,10 @@ class Worker {
     switch (message.type) {
       case 'command':
         this.#engine.command(message.command, message.resume);
+        this.#pace();
+        break;
+      case 'commands':
+        for (const command of message.commands) this.#engine.command(command);
         this.#pace();
         break;
       case 'lane':
@@ -274,12 +281,18 @@ class Worker {
     this.#events.push(event);
     // Nobody acts on it: it goes with the next event, or with the next tick of #keep, and wakes nobody by itself.
     if (event.kind === 'opened' || this.#sendPlanned) return;
+    if (event.kind === 'closed') {
+      this.#closedTimer ??= setTimeout(() => this.#sendEvents(), CLOSED_WITHIN_MS);
+      return;
+    }
     this.#sendPlanned = true;
     setImmediate(() => this.#sendEvents());
   }
 
   #sendEvents(): void {
     this.#sendPlanned = false;
+    clearTimeout(this.#closedTimer);
+    this.#closedTimer = undefined;
     if (this.#events.length === 0) return;
     send({ type: 'events', events: this.#events });
     this.#events = [];
