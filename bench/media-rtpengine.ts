@@ -1,7 +1,8 @@
 /** rtpengine (Debian: rtpengine-daemon) in user space as a private process, set up through its ng protocol. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { PHONE_A, PHONE_B, phonePorts, type Relay, type Route } from './media-route.ts';
+import { haveProgram } from './support/install.ts';
 
 const IP = '127.77.0.4';
 const CONTROL_PORT = 22_222;
@@ -55,9 +56,9 @@ async function port(
   return Number(found);
 }
 
-/** Undefined where rtpengine is not installed. */
+/** Undefined where rtpengine is not to be had. */
 export async function startRtpengine(calls: number): Promise<Relay | undefined> {
-  if (spawnSync('rtpengine', ['--version'], { stdio: 'ignore' }).error !== undefined) return undefined;
+  if (!haveProgram('rtpengine', 'rtpengine-daemon')) return undefined;
   const child = spawn(
     'rtpengine',
     [

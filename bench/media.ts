@@ -8,20 +8,18 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { MachineLoad } from '../test/lab/wan.ts';
 import { PHONE_A, PHONE_B, phonePorts, type Relay, type Route } from './media-route.ts';
 import { startRtpengine } from './media-rtpengine.ts';
 import { LoopbackPair } from './support/loopback-pair.ts';
+import { compile, runLoad } from './support/voice-load.ts';
 
 const CLOCK_TICK = Number(spawnSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }).stdout) || 100;
 const PACKETS_PER_SECOND = 50;
 const WARM_UP_SECONDS = 5;
 const MAX_LOSS_PERCENT = 0.1;
 const MAX_LOAD_PERCENT = 90;
-const SOURCES = fileURLToPath(new URL('../../bench/c/', import.meta.url));
 
 const C_RELAY = '127.77.0.3';
 
@@ -32,14 +30,6 @@ interface Measured {
   readonly p99Ms: number;
   /** Of the whole machine. */
   readonly loadPercent: number;
-}
-
-interface LoadResult {
-  readonly sent: number;
-  readonly received: number;
-  readonly damaged: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
 }
 
 const { values: args } = parseArgs({
@@ -58,15 +48,6 @@ function say(text: string): void {
   if (!args.json) console.log(text);
 }
 
-/** Compiles one source into `dir`; undefined where there is no compiler. */
-function compile(dir: string, name: string): string | undefined {
-  const out = join(dir, name);
-  const made = spawnSync('cc', ['-O2', '-o', out, join(SOURCES, `${name}.c`)], { encoding: 'utf8' });
-  if (made.status === 0) return out;
-  if (made.error === undefined) console.error(made.stderr);
-  return undefined;
-}
-
 /** CPU seconds (user and system) of processes so far. */
 function cpuSeconds(pids: readonly number[]): number {
   let ticks = 0;
@@ -81,28 +62,16 @@ function cpuSeconds(pids: readonly number[]): number {
 
 /** Runs the load through a relay and measures its processes during the window. */
 async function measure(load: string, dir: string, relay: Relay, seconds: number): Promise<Measured> {
-  const file = join(dir, 'routes');
-  writeFileSync(file, relay.routes.map((r) => `${r.aPort} ${r.bPort} ${r.aTarget} ${r.bTarget}\n`).join(''));
-  const child = spawn(
-    load,
-    [file, PHONE_A, PHONE_B, relay.aIp, relay.bIp, String(seconds), String(WARM_UP_SECONDS)],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  );
   const machine = new MachineLoad();
   let before = 0;
   let after = 0;
   let share = 0;
-  let result: LoadResult | undefined;
-  for await (const line of createInterface({ input: child.stdout })) {
-    if (line === 'window') {
-      before = cpuSeconds(relay.pids);
-      machine.share();
-    } else if (line === 'over') {
-      after = cpuSeconds(relay.pids);
-      share = machine.share();
-    } else result = JSON.parse(line) as LoadResult;
-  }
-  if (result === undefined || result.sent === 0) throw new Error('the load generator failed');
+  const time = { seconds, warmUpSeconds: WARM_UP_SECONDS };
+  const result = await runLoad(load, dir, relay, time, (over) => {
+    if (over) after = cpuSeconds(relay.pids);
+    else before = cpuSeconds(relay.pids);
+    share = machine.share();
+  });
   const { sent, received, p50Ms, p99Ms } = result;
   return {
     usPerPacket: ((after - before) * 1e6) / received,
@@ -196,7 +165,7 @@ class Run {
     for (let attempt = 1; attempt <= Number(args.attempts); attempt++) {
       const relay = await start(subject, this.#dir, this.#relay, calls);
       if (relay === undefined) {
-        if (!this.#missing.has(subject)) say(`${subject}: not installed here, left out`);
+        if (!this.#missing.has(subject)) say(`${subject}: not to be had here, left out`);
         this.#missing.add(subject);
         return;
       }

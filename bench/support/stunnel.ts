@@ -3,20 +3,17 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createAuthority, issueCertificate } from '../../src/store/pki.ts';
-import { sleep, succeeds } from '../../test/lab/run.ts';
+import { sleep } from '../../test/lab/run.ts';
 import type { VoiceWay, Wan } from '../../test/lab/wan.ts';
+import { haveProgram } from './install.ts';
 
 const ACROSS = 7071;
 const CONNECT = 7072;
 const LISTEN = 7073;
 
-/** Installs it with apt-get where it is missing; false where it is not to be had. */
+/** Installs it where it is missing; false where it is not to be had. */
 export function haveStunnel(): boolean {
-  const there = (): boolean => succeeds('sh', ['-c', 'command -v stunnel']);
-  if (there()) return true;
-  const install = 'DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends stunnel4';
-  if (!succeeds('sh', ['-c', install])) succeeds('sh', ['-c', `apt-get update -q && ${install}`]);
-  return there();
+  return haveProgram('stunnel', 'stunnel4');
 }
 
 export class Stunnel {

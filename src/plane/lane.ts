@@ -30,6 +30,8 @@ const ACK_MS = 20;
 const RECORD_OCTETS = 22;
 /** Frames of a lane that was closed for no fault of it are read until its end, for so long at most. */
 const LINGER_MS = 500;
+/** On a clean path the kernel is asked for what is outstanding this often, not in every poll. */
+const SETTLE_MS = 5;
 /** One TLS record's worth. */
 const BUFFER = 16 * 1024;
 const POOLED = 64;
@@ -96,6 +98,7 @@ export class Lane implements LaneView {
   #acknowledged = 0;
   /** Octets that the wire still holds because the kernel did not take them. */
   #held = 0;
+  #settledAt: Millis = 0;
   readonly #counts: TcpCounts = { segmentsOut: 0, lost: 0, roundTripMs: 0 };
   readonly #countsBefore: TcpCounts = { segmentsOut: 0, lost: 0, roundTripMs: 0 };
   #lingering = false;
@@ -159,6 +162,8 @@ export class Lane implements LaneView {
     const quality = this.#owner.quality();
     const tcp = this.#owner.tcp;
     if (quality === undefined || tcp === undefined || this.#log.outstanding === 0) return;
+    if (!quality.lossy && now - this.#settledAt < SETTLE_MS) return;
+    this.#settledAt = now;
     const unacknowledged = tcp.unacknowledged(this.#wire.fd);
     if (unacknowledged >= 0) this.#log.settle(unacknowledged + this.#held, now, quality);
   }

@@ -47,6 +47,26 @@ describe('calls', { concurrency: 2 }, () => {
   }
 });
 
+test('with media.sharedPorts calls at once go over one pair of ports per gateway, each with its own sound', {
+  timeout: 120_000,
+}, async (t) => {
+  const pair = await Pair.start({
+    edit: (_name, text) => text.replace(/^media:$/m, 'media:\n  sharedPorts: true'),
+  });
+  t.after(() => pair.stop());
+  const calls = [await pair.call('phone', '601'), await pair.call('pbx', '0301601')];
+  await sleep(500);
+  for (const call of calls) {
+    const match = await call.matchNow(10_000);
+    assert.ok(match > 0.6, `sound: ${match}`);
+  }
+  const ends = calls.flatMap((call) => [call.phone.line.remote!, call.pbx.line.remote!]);
+  const places = new Set(ends.map(({ ip, port }) => `${ip}:${port}`));
+  assert.equal(ends.length, 4);
+  assert.equal(places.size, 2, [...places].join());
+  for (const call of calls) await call.hangUp();
+});
+
 async function checkOperatorCommands(pair: Pair, id: string): Promise<void> {
   const calls = JSON.parse(await pair.cli('gw1', 'calls', '--json')) as { call: string }[];
   assert.equal(calls[0]!.call, id);
