@@ -112,7 +112,7 @@ for (const [name, digit, to] of MANNERS) {
     const caller = await phone(lab);
     const before = pbx[to]!.recordings().length;
     await caller.call(`${digit}608`, GW2);
-    await sleep(3000);
+    await sleep(4000); // the first call of a lab begins slowly at either end
     await caller.hangup();
     await pair.idle();
     const [near, far] = [listen(readWav(caller.recording()), TONES[to]), await recorded(to, before)];
