@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { DEMO_IP } from '../../tools/demo-config.ts';
 import { H323Agent } from '../../tools/h323-agent.ts';
 import type { Behaviour } from '../../tools/sip-agent.ts';
-import { type Name, Pair, PBX_SOUND, PHONE_SOUND, SoundingCall, sleep } from './pair.ts';
+import { eventually, type Name, Pair, PBX_SOUND, PHONE_SOUND, SoundingCall, sleep } from './pair.ts';
 
 const OUTSIDE_IP = '::1';
 
@@ -104,6 +104,15 @@ test('H.323 on both sides of two real gateways, IPv6 and IPv4: sound both ways, 
       for (const word of words) assert.ok(ladder.includes(word), `${word} in\n${ladder}`);
     }
     await call.hangUp();
+    // A record waits for the last counters of its media; the refused call below has none to wait for.
+    const wanted = from === phone ? 1 : 2;
+    for (const name of ['gw2', 'gw1'] as const) {
+      await eventually(
+        async () => pair.records(name).length === wanted,
+        5000,
+        () => `${name} has no record`,
+      );
+    }
   }
   const busy = await phone.call('603');
   assert.equal(busy.endStatus, 17);
