@@ -1,5 +1,6 @@
 /** RAS: our client against our gatekeeper, against scripted gatekeepers, and H.235.1 against a real peer's message. */
 import assert from 'node:assert/strict';
+import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import { fromHex } from '../../bytes/text.ts';
 import { toH225 } from '../addresses.ts';
