@@ -152,10 +152,23 @@ export class H245Stream {
     this.#renumber();
   }
 
-  /** Channels keep their codec; the number it has with the other gateway may be another one now (a transfer). */
+  /**
+   * Channels keep their codec; the number it has with the other gateway may be another one now (a change, a transfer). One that is not
+   * agreed on any more, until it is closed, has a number of nobody's: its old one may be another format's now.
+   */
   #renumber(): void {
-    const { send, receive } = this;
-    const named = (format: Format): Format => this.candidates.find((f) => f.name === format.name) ?? format;
+    const { send, receive, candidates, events } = this;
+    const taken = new Set([...candidates, ...(events === undefined ? [] : [events])].map((f) => f.id));
+    const gone = new Map<string, Format>();
+    const named = (format: Format): Format => {
+      const agreed = candidates.find((f) => f.name === format.name) ?? gone.get(format.name);
+      if (agreed !== undefined) return agreed;
+      let id = 0;
+      while (taken.has(id)) id++; // a stream has 16 formats at most, and there are 32 numbers
+      taken.add(id);
+      gone.set(format.name, { ...format, id });
+      return { ...format, id };
+    };
     if (send !== undefined) this.send = { ...send, format: named(send.format) };
     if (receive !== undefined) this.receive = { ...receive, format: named(receive.format) };
   }
