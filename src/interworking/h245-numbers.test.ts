@@ -20,8 +20,8 @@ const capability = (codec: 'PCMU' | 'PCMA' | 'G729'): H323Capability => ({
   silenceSuppression: false,
 });
 
-/** A call of the far end's with PCMU both ways by FastStart; the far end can receive PCMU, PCMA and G.729. */
-function established(): H323Leg {
+/** A call of the far end's with PCMU by FastStart, both ways or towards us; the far end can receive PCMU, PCMA and G.729. */
+function established(both = true): H323Leg {
   const leg = new H323Leg({
     call: CALL,
     role: 'caller',
@@ -42,7 +42,11 @@ function established(): H323Leg {
     callee: PARTY,
     hops: 10,
     fastStart: [
-      { kind: 'audio', send: [{ capability: pcmu, remote: FAR }], receive: [{ capability: pcmu }] },
+      {
+        kind: 'audio',
+        send: both ? [{ capability: pcmu, remote: FAR }] : [],
+        receive: [{ capability: pcmu }],
+      },
     ],
     remote: { ip: '203.0.113.5', port: 40_000 },
   });
@@ -52,7 +56,8 @@ function established(): H323Leg {
   const media = [pcmu, capability('PCMA'), capability('G729')];
   const userInput = { alphanumeric: true, signal: true };
   leg.h323({ kind: 'capabilities', call: CALL, capabilities: { media, userInput }, master: true }, 1);
-  drained(leg);
+  const opened = drained(leg).some((o) => o.kind === 'h323' && o.command.kind === 'open-channel');
+  assert.equal(opened, !both);
   return leg;
 }
 
@@ -106,3 +111,16 @@ for (const names of [
     assert.ok(old !== undefined && Number.parseInt(old, 10) >= names.length, old);
   });
 }
+
+test('a change of codec while our channel is being opened: that one is closed and another is opened, the call goes on', () => {
+  const leg = established(false);
+  const said = changed(leg, 'PCMA').flatMap((o) => (o.kind === 'h323' ? [o.command] : []));
+  const close = said.findIndex((c) => c.kind === 'close-channel' && c.direction === 'send');
+  const open = said.findIndex((c) => c.kind === 'open-channel' && c.capability.codec === 'PCMA');
+  assert.ok(close >= 0 && open > close, said.map((c) => c.kind).join(' '));
+  const channel = { kind: 'audio', direction: 'send', capability: capability('PCMA'), remote: FAR } as const;
+  leg.h323({ kind: 'channel-opened', call: CALL, channel }, 20);
+  leg.h323({ kind: 'channel-closed', call: CALL, media: 'audio', direction: 'receive' }, 30);
+  assert.equal(leg.ended, false);
+  assert.deepEqual(numbers(leg), ['0 PCMA']);
+});

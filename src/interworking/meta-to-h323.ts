@@ -245,7 +245,12 @@ function agreed(leg: H323Leg): void {
   // Where the far end has a channel that may stay, nothing is said that could make it close it.
   if (moved || receiving === undefined) declare(leg);
   else declareVideo(leg);
+  const opening = leg.opening.get('audio');
   if (sending !== undefined && !kept(sending.name)) close('send');
+  else if (opening !== undefined && !kept(opening.name)) {
+    leg.opening.delete('audio'); // contract.ts: nothing follows where the channel was not open
+    close('send');
+  }
   if (receiving !== undefined && !kept(receiving.name)) close('receive');
   applyWish(leg);
   reconcile(leg);
