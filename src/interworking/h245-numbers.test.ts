@@ -51,7 +51,10 @@ function established(both = true): H323Leg {
     remote: { ip: '203.0.113.5', port: 40_000 },
   });
   assert.ok(setup.kind === 'setup' && setup.media?.kind === 'offer');
-  const { by, number, streams } = setup.media;
+  const { by, number } = setup.media;
+  const streams = setup.media.streams.map(
+    (s): Stream => ({ ...s, direction: both ? 'sendrecv' : 'recvonly' }),
+  );
   leg.command({ kind: 'connect', branch: 0, media: { kind: 'answer', by, number, branch: 0, streams } }, 0);
   const media = [pcmu, capability('PCMA'), capability('G729')];
   const userInput = { alphanumeric: true, signal: true };
