@@ -27,14 +27,18 @@ interface Calls {
   close(fd: number): number;
 }
 
-/** Which of a worker's sockets have something to read: one system call for all of them, level triggered. */
+/**
+ * Which of a worker's sockets have something to read, level triggered. The ports of legs are asked when it is time; lanes are what a worker may
+ * sleep on, so they have a set of their own.
+ */
 export class Poller {
   /** Something is readable; the receiver reads what it likes, the rest is told again by the next poll. */
   onLeg: (tag: number) => void = ignore;
   onLane: (tag: number) => void = ignore;
   readonly #native: Native;
   readonly #calls: Calls;
-  readonly #epoll: number;
+  readonly #legs: number;
+  readonly #lanes: number;
   readonly #wake: number;
   readonly #events: NativeMemory;
   readonly #view: DataView;
@@ -58,8 +62,9 @@ export class Poller {
     this.#view = viewOf(this.#events.bytes);
     this.#scratch = native.allocate(16);
     this.#background = native.allocate(EVENT_SIZE);
-    this.#epoll = this.#calls.epoll_create1(EPOLL_CLOEXEC);
-    if (this.#epoll < 0) throw new Error(`epoll_create1: ${native.lastError()}`);
+    this.#legs = this.#calls.epoll_create1(EPOLL_CLOEXEC);
+    this.#lanes = this.#calls.epoll_create1(EPOLL_CLOEXEC);
+    if (this.#legs < 0 || this.#lanes < 0) throw new Error(`epoll_create1: ${native.lastError()}`);
     this.#wake = this.#calls.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (this.#wake < 0) throw new Error(`eventfd: ${native.lastError()}`);
     this.watch(this.#wake, WAKE_TAG);
@@ -71,21 +76,28 @@ export class Poller {
     view.setUint32(0, EPOLLIN, true);
     view.setUint32(EVENT_DATA, tag, true);
     view.setUint32(EVENT_DATA + 4, 0, true);
-    const added = this.#calls.epoll_ctl(this.#epoll, EPOLL_CTL_ADD, fd, this.#scratch.address);
+    const set = tag < LANE_TAGS ? this.#legs : this.#lanes;
+    const added = this.#calls.epoll_ctl(set, EPOLL_CTL_ADD, fd, this.#scratch.address);
     return added === 0 ? undefined : `epoll_ctl: ${this.#native.lastError()}`;
   }
 
+  /** A lane. */
   unwatch(fd: number): void {
-    this.#calls.epoll_ctl(this.#epoll, EPOLL_CTL_DEL, fd, this.#scratch.address);
+    this.#calls.epoll_ctl(this.#lanes, EPOLL_CTL_DEL, fd, this.#scratch.address);
   }
 
+  /** The ports of legs. */
   poll(): void {
-    const ready = this.#calls.epoll_wait(this.#epoll, this.#events.address, EVENTS, 0);
-    const view = this.#view;
+    const ready = this.#calls.epoll_wait(this.#legs, this.#events.address, EVENTS, 0);
+    for (let i = 0; i < ready; i++) this.onLeg(this.#view.getUint32(i * EVENT_SIZE + EVENT_DATA, true));
+  }
+
+  /** The lanes. Sleeps until one has something to read, `sleepMs` (whole) at most. */
+  pollLanes(sleepMs: number): void {
+    const ready = this.#calls.epoll_wait(this.#lanes, this.#events.address, EVENTS, sleepMs);
     for (let i = 0; i < ready; i++) {
-      const tag = view.getUint32(i * EVENT_SIZE + EVENT_DATA, true);
-      if (tag < LANE_TAGS) this.onLeg(tag);
-      else if (tag !== WAKE_TAG) this.onLane(tag);
+      const tag = this.#view.getUint32(i * EVENT_SIZE + EVENT_DATA, true);
+      if (tag !== WAKE_TAG) this.onLane(tag);
     }
   }
 
@@ -97,7 +109,7 @@ export class Poller {
     if (this.#watching || this.#stopped) return;
     this.#watching = true;
     const { epoll_wait_for } = this.#calls;
-    const args = [this.#epoll, this.#background.address, 1, WATCH_MS] as [number, number, number, number];
+    const args = [this.#lanes, this.#background.address, 1, WATCH_MS] as [number, number, number, number];
     inBackground(epoll_wait_for, args, () => {
       this.#watching = false;
       if (!this.#stopped) wake();

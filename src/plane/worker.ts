@@ -21,11 +21,11 @@ import { DgramUdp } from './udp-dgram.ts';
 import { KoffiUdp } from './udp-koffi.ts';
 import type { ToMain, ToWorker, WorkerStart } from './worker-messages.ts';
 
-/** A packet waits for the poll of this gateway and of the other: twice the period at most. The fewer streams, the dearer a poll for each. */
+/** A phone's packet waits for the poll: a period at most. The fewer streams, the dearer a poll for each. */
 const POLL_MS: readonly { readonly below: number; readonly ms: number }[] = [
-  { below: 200, ms: 3 },
-  { below: 700, ms: 2 },
-  { below: Number.POSITIVE_INFINITY, ms: 1 },
+  { below: 200, ms: 4 },
+  { below: 700, ms: 3 },
+  { below: Number.POSITIVE_INFINITY, ms: 2 },
 ];
 /** Packets and frames on their way in and out: 16 lanes' buffers and a good many more. */
 const ARENA = 2 * 1024 * 1024;
@@ -67,6 +67,9 @@ class Worker {
   #events: PlaneEvent[] = [];
   #timer: NodeJS.Timeout | undefined;
   #period = 0;
+  #going = false;
+  /** When the next poll is due. */
+  #pollAt = 0;
   #keeper: NodeJS.Timeout | undefined;
   #snapshots: NodeJS.Timeout | undefined;
   #flushPlanned = false;
@@ -180,6 +183,7 @@ class Worker {
     this.#acceptor.stop();
     this.#udp.flush();
     this.#udp.stop();
+    this.#period = 0;
     this.#poller?.stop();
     clearInterval(this.#timer);
     this.#sendEvents();
@@ -205,8 +209,10 @@ class Worker {
     if (period === 0 || this.#period === 0) this.#rest(period === 0);
     this.#period = period;
     clearInterval(this.#timer);
-    this.#timer = period === 0 ? undefined : setInterval(() => this.#poll(), period);
+    this.#timer = undefined;
     if (period === 0) this.#wait();
+    else if (this.#sleepsOnLanes) this.#go();
+    else this.#timer = setInterval(() => this.#poll(), period);
   }
 
   /** What a worker does beside polling, with streams and without. */
@@ -224,6 +230,37 @@ class Worker {
     return POLL_MS.find(({ below, ms }) => legs < (slower(ms) ? 0.8 * below : below))!.ms;
   }
 
+  get #sleepsOnLanes(): boolean {
+    return this.#poller !== undefined && this.#wires.implementation === 'openssl';
+  }
+
+  /**
+   * While streams are open and lanes are ours: not the event loop sleeps but `pollLanes`, because what lanes bring is sent on at once; only what
+   * phones send waits for the poll. In between the event loop has its turn.
+   */
+  #go(): void {
+    if (this.#going) return;
+    this.#going = true;
+    this.#pollAt = this.#refresh();
+    const turn = (): void => {
+      if (this.#period === 0) {
+        this.#going = false;
+        return;
+      }
+      setImmediate(turn);
+      const rest = this.#pollAt - this.#refresh();
+      this.#poller!.pollLanes(Math.max(0, Math.min(rest, this.#period)));
+      // Half a period after the last poll this one does for both.
+      if (this.#refresh() < this.#pollAt - this.#period / 2) {
+        this.#udp.flush();
+        return;
+      }
+      this.#pollAt = this.#now + this.#period;
+      this.#poll();
+    };
+    turn();
+  }
+
   #poll(): void {
     this.#refresh();
     this.#udp.poll();
@@ -235,6 +272,7 @@ class Worker {
   #wait(): void {
     this.#poller?.wait(() => {
       if (this.#period !== 0) return;
+      this.#poller?.pollLanes(0);
       this.#poll();
       this.#wait();
     });
@@ -242,7 +280,7 @@ class Worker {
 
   #planFlush(): void {
     // The next poll writes; without one, the end of this turn of the event loop does.
-    if (this.#flushPlanned || (this.#udp.polled && this.#timer !== undefined)) return;
+    if (this.#flushPlanned || (this.#udp.polled && this.#period > 0)) return;
     this.#flushPlanned = true;
     setImmediate(() => {
       this.#flushPlanned = false;
