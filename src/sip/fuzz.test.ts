@@ -89,8 +89,14 @@ function rebuild(message: SipMessage): void {
     again.ok,
     again.ok ? '' : `built message refused: ${again.error.reason}\n${new TextDecoder().decode(bytes)}`,
   );
-  for (const field of ['kind', 'from', 'to', 'callId', 'cseq', 'body', 'fromTag', 'toTag'] as const) {
+  for (const field of ['kind', 'callId', 'cseq', 'body', 'fromTag', 'toTag'] as const) {
     assert.deepEqual(again.value[field], message[field], field);
+  }
+  for (const field of ['from', 'to'] as const) {
+    const { displayName, ...rest } = message[field];
+    // An empty name (RFC 3261 25.1 allows the quotes alone) says as much as none, and is written as none.
+    const named = displayName ? { displayName, ...rest } : rest;
+    assert.deepEqual(again.value[field], named, field);
   }
   const plain = (m: SipMessage) => m.vias.map(({ parameters, ...rest }) => rest);
   assert.deepEqual(plain(again.value), plain(message));

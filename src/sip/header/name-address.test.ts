@@ -78,3 +78,8 @@ test('what is written reads back', () => {
   };
   assert.deepEqual(parseNameAddress(formatNameAddress(address)), address);
 });
+
+test('an empty display name is written as none', () => {
+  const address = parseNameAddress('"" <sip:bob@example.org>;tag=1')!;
+  assert.equal(formatNameAddress(address), '<sip:bob@example.org>;tag=1');
+});
