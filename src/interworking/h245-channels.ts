@@ -129,6 +129,11 @@ function reconcileVideo(leg: H323Leg): void {
 /** Channels of a stream that is not wanted any more, or with another codec. */
 function closeStaleVideo(leg: H323Leg): void {
   const { send, receive } = leg.negotiation.video;
+  const opening = leg.opening.get('video');
+  if (opening !== undefined && !leg.negotiation.agreedOn(opening.name)) {
+    leg.opening.delete('video'); // contract.ts: nothing follows where the channel was not open
+    closeVideo(leg, 'send');
+  }
   if (send !== undefined && !leg.negotiation.agreedOn(send.format.name)) closeVideo(leg, 'send');
   if (receive !== undefined && !leg.negotiation.agreedOn(receive.format.name)) closeVideo(leg, 'receive');
 }

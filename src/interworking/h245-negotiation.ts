@@ -307,10 +307,10 @@ export class H245Negotiation {
     };
   }
 
-  /** What a channel has already, else what the far end can receive; a far end that has no video, or has not said so, refuses it. */
+  /** What a channel has already and is still wished for, else what the far end can receive; a far end that has no video, or has not said so, refuses it. */
   #videoAnswer(asked: Stream): Stream {
     const { video } = this;
-    const format = video.send?.format ?? video.receive?.format ?? video.choose();
+    const format = video.agreed(video.send?.format) ?? video.agreed(video.receive?.format) ?? video.choose();
     if (format === undefined) {
       this.#videoDue = video.far === undefined;
       video.refuse();

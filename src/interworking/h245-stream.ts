@@ -161,7 +161,7 @@ export class H245Stream {
     const taken = new Set([...candidates, ...(events === undefined ? [] : [events])].map((f) => f.id));
     const gone = new Map<string, Format>();
     const named = (format: Format): Format => {
-      const agreed = candidates.find((f) => f.name === format.name) ?? gone.get(format.name);
+      const agreed = this.agreed(format) ?? gone.get(format.name);
       if (agreed !== undefined) return agreed;
       let id = 0;
       while (taken.has(id)) id++; // a stream has 16 formats at most, and there are 32 numbers
@@ -171,6 +171,13 @@ export class H245Stream {
     };
     if (send !== undefined) this.send = { ...send, format: named(send.format) };
     if (receive !== undefined) this.receive = { ...receive, format: named(receive.format) };
+  }
+
+  /** What this format is among those agreed on: numbers and parameters may be others now. */
+  agreed(format: Format | undefined): Format | undefined {
+    const same = this.candidates.filter((f) => f.name === format?.name);
+    const text = JSON.stringify(format?.parameters);
+    return same.find((f) => JSON.stringify(f.parameters) === text) ?? same[0];
   }
 
   takeOffer(stream: Stream, formats: readonly Format[]): void {

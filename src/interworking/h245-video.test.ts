@@ -16,6 +16,8 @@ const at = (port: number): MediaAddress => ({
   rtp: { ip: '203.0.113.5', port },
   rtcp: { ip: '203.0.113.5', port: port + 1 },
 });
+const FAR_AUDIO = at(4000);
+const FAR_VIDEO = at(4002);
 const PCMA_CAPABILITY: H323Capability = {
   kind: 'audio',
   codec: 'PCMA',
@@ -244,6 +246,50 @@ test('T.38 is refused in its place, and RequestMode for it is rejected (H.245 C.
   );
   assert.deepEqual(counts, ['mode-refused']);
 });
+
+for (const state of ['open', 'being opened'] as const) {
+  test(`another video codec is offered while the channel is ${state}: the answer names what was offered (RFC 3264 6), channels follow`, () => {
+    const { leg, drain, setup } = scene('callee', false);
+    setup(offer(pictures(h264('42e01f', '1'))));
+    leg.h323({ kind: 'connected', call: CALL }, 10);
+    const userInput = { alphanumeric: true, signal: true };
+    const h263: H323Capability = { kind: 'video', codec: 'H263', maxBitRate: 384_000, cif: 1 };
+    const capability = h264Capability(64, 71, 1);
+    const media = [PCMA_CAPABILITY, capability, h263];
+    leg.h323({ kind: 'capabilities', call: CALL, capabilities: { media, userInput }, master: true }, 20);
+    const audio = {
+      kind: 'audio',
+      direction: 'send',
+      capability: PCMA_CAPABILITY,
+      remote: FAR_AUDIO,
+    } as const;
+    leg.h323({ kind: 'channel-opened', call: CALL, channel: audio }, 30);
+    leg.timeout(2000);
+    const video = { kind: 'video', direction: 'send', capability, remote: FAR_VIDEO } as const;
+    if (state === 'open') leg.h323({ kind: 'channel-opened', call: CALL, channel: video }, 2010);
+    assert.deepEqual(
+      drain()
+        .of('open-channel')
+        .map((c) => c.capability.codec),
+      ['PCMA', 'H264'],
+    );
+    const format: Format = { id: 6, name: 'H263', clockRate: 90_000, channels: 1, parameters: [] };
+    leg.command({ kind: 'modify', media: { ...offer(pictures(format)), number: 2 } }, 3000);
+    const { media: exchanges, of } = drain();
+    assert.deepEqual(
+      exchanges[0]?.kind === 'answer' && exchanges[0].streams[1]?.formats.map((f) => [f.id, f.name]),
+      [[6, 'H263']],
+    );
+    assert.deepEqual(
+      of('close-channel').map((c) => [c.media, c.direction]),
+      [['video', 'send']],
+    );
+    assert.deepEqual(
+      of('open-channel').map((c) => c.capability.codec),
+      ['H263'],
+    );
+  });
+}
 
 test("a caller's FastStart with video is an offer of both; what the other side refuses is not answered", () => {
   for (const taken of [true, false]) {
