@@ -4,8 +4,8 @@ import { createServer, type Server } from 'node:net';
 import { type PlaneEvent, REFUSALS, type StreamCounters } from '../../src/media/plane-contract.ts';
 import { PlaneSupervisor } from '../../src/plane/supervisor.ts';
 import { createAuthority, issueCertificate } from '../../src/store/pki.ts';
+import { BENCH_SESSION, voiceLeg } from '../../test/lab/planes/voice-leg.ts';
 import { PHONE_A, PHONE_B, phonePorts, type Relay, type Route } from '../media-route.ts';
-import { BENCH_SESSION, voiceLeg } from './voice-leg.ts';
 
 const GW1 = '127.77.0.1';
 const GW2 = '127.77.0.2';

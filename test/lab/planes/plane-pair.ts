@@ -2,9 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
-import type { LaneCounters } from '../../src/media/plane-contract.ts';
-import { createAuthority, issueCertificate, type KeyedCertificate } from '../../src/store/pki.ts';
-import type { VoiceWay, Wan } from '../../test/lab/wan.ts';
+import type { LaneCounters } from '../../../src/media/plane-contract.ts';
+import { createAuthority, issueCertificate, type KeyedCertificate } from '../../../src/store/pki.ts';
+import type { VoiceWay, Wan } from '../wan.ts';
 import { type EndSays, type EndStart, LOCAL_PORT, PHONE_PORT } from './plane-end-messages.ts';
 
 const SCRIPT = fileURLToPath(new URL('./plane-end.js', import.meta.url));

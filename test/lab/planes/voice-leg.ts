@@ -1,4 +1,4 @@
-import type { LegLocal, StreamLegConfig } from '../../src/media/plane-contract.ts';
+import type { LegLocal, StreamLegConfig } from '../../../src/media/plane-contract.ts';
 
 export const BENCH_SESSION = 'bench';
 

@@ -1,11 +1,11 @@
 /**
- * One gateway's media plane as a process of its own, so that it can live in a network namespace: started by loss.ts with an IPC
+ * One gateway's media plane as a process of its own, so that it can live in a network namespace: started by plane-pair.ts with an IPC
  * channel, told what to do in `EndStart`, and ended with it.
  */
 import { createServer } from 'node:net';
-import type { PlaneEvent, StreamCounters } from '../../src/media/plane-contract.ts';
-import { REFUSALS } from '../../src/media/plane-contract.ts';
-import { PlaneSupervisor } from '../../src/plane/supervisor.ts';
+import type { PlaneEvent, StreamCounters } from '../../../src/media/plane-contract.ts';
+import { REFUSALS } from '../../../src/media/plane-contract.ts';
+import { PlaneSupervisor } from '../../../src/plane/supervisor.ts';
 import { type EndSays, type EndStart, LOCAL_PORT, PHONE_PORT } from './plane-end-messages.ts';
 import { BENCH_SESSION, voiceLeg } from './voice-leg.ts';
 

@@ -1,6 +1,6 @@
 /** What loss.ts and a media plane's end say to each other. */
-import type { LaneCounters } from '../../src/media/plane-contract.ts';
-import type { TlsIdentity } from '../../src/net/tls.ts';
+import type { LaneCounters } from '../../../src/media/plane-contract.ts';
+import type { TlsIdentity } from '../../../src/net/tls.ts';
 
 export interface EndStart {
   readonly implementation: 'auto' | 'koffi' | 'dgram';
