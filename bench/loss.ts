@@ -10,6 +10,7 @@
  * A run on a saturated machine is void and says so. The last line of `--json` is one object; shares are in percent.
  */
 import { parseArgs } from 'node:util';
+import { allowCongestionControl, offersCongestionControl } from '../test/lab/planes/congestion-control.ts';
 import { PlanePair } from '../test/lab/planes/plane-pair.ts';
 import {
   MachineLoad,
@@ -23,7 +24,6 @@ import {
   WanTools,
   wanMissing,
 } from '../test/lab/wan.ts';
-import { allowCongestionControl, offersCongestionControl } from './support/congestion-control.ts';
 import { haveStunnel, Stunnel } from './support/stunnel.ts';
 
 /** A machine busier than this measures itself. */

@@ -1,5 +1,5 @@
 /** The kernel's congestion controls: which there are, and the permission to name them in a namespace. */
-import { run } from '../../test/lab/run.ts';
+import { run } from '../run.ts';
 
 const ALLOWED = 'net.ipv4.tcp_allowed_congestion_control';
 
