@@ -27,7 +27,3 @@ export const TERMINAL_TYPE = 60;
 export function freshGuid(random: Random): Uint8Array {
   return random.bytes(16);
 }
-
-export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((octet, i) => octet === b[i]);
-}

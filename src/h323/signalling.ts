@@ -1,5 +1,6 @@
 /** Call signalling as received: decodes, finds the call, and hands the message to its operation. Refusals are here. */
 
+import { sameBytes } from '../bytes/equal.ts';
 import type { AlertingUUIE, H323UserInformation, SetupUUIE } from './asn1/h225-types.ts';
 import type { Call } from './call.ts';
 import type { Connection, ConnectionUser } from './connections.ts';
@@ -17,7 +18,6 @@ import { setupReceived, tryNextAddress } from './h225/setup.ts';
 import { statusInquiryReceived, statusReceived, statusWithoutCall } from './h225/status.ts';
 import { controlAddressTold, tunnelAgreed, tunnelReceived, tunnelRefused } from './h245/connection.ts';
 import { servicesReceived } from './h450/services.ts';
-import { sameBytes } from './identity.ts';
 import type { Signalling } from './messages.ts';
 import { decodeSignalling, messageErrorText } from './messages.ts';
 import type { H323Peer } from './peer-contract.ts';

@@ -1,3 +1,4 @@
+import { sameBytes } from '../bytes/equal.ts';
 import type { LegPorts, LegStream } from '../call/leg.ts';
 import { isIpv6 } from '../machine/address.ts';
 import { fail, ok, type Result } from '../machine/machine.ts';
@@ -366,10 +367,6 @@ export class SdpNegotiation {
     this.#content = writeSdp(describeLines(lines, { ...session, version: this.#version }));
     return this.#content;
   }
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((octet, i) => octet === b[i]);
 }
 
 function settled(line: Line): Line {

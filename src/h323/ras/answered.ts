@@ -1,8 +1,9 @@
 /** What guards our gatekeeper against repetition and floods: answers given, and a rate for each source. Both tables are bounded. */
+
+import { sameBytes } from '../../bytes/equal.ts';
 import { TokenBucket } from '../../machine/token-bucket.ts';
 import type { RasMessage } from '../asn1/h225-types.ts';
 import type { Core } from '../core.ts';
-import { sameBytes } from '../identity.ts';
 import type { Credentials } from './security.ts';
 
 /** Answers kept for repetitions of their request, and how long (milliseconds). */

@@ -1,4 +1,6 @@
 /** RAS as an endpoint: one registration for each peer with a gatekeeper, and what its gatekeeper asks of us. */
+
+import { sameBytes } from '../../bytes/equal.ts';
 import type { Address } from '../../machine/address.ts';
 import type { RasMessage } from '../asn1/h225-types.ts';
 import type { Call } from '../call.ts';
@@ -6,7 +8,6 @@ import { bitRateOf } from '../capability.ts';
 import type { H323Event } from '../contract.ts';
 import type { Core } from '../core.ts';
 import { endCall } from '../h225/release-complete.ts';
-import { sameBytes } from '../identity.ts';
 import type { H323Peer } from '../peer-contract.ts';
 import type { Stack } from '../stack.ts';
 import { askAdmission, askIncomingAdmission, disengage } from './admission.ts';

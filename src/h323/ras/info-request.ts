@@ -1,9 +1,11 @@
 /** InfoRequest and InfoRequestResponse (H.323 8.4.2): the gatekeeper asks how a call stands, or is told every so often. */
+
+import { sameBytes } from '../../bytes/equal.ts';
 import type { Address } from '../../machine/address.ts';
 import { toH225 } from '../addresses.ts';
 import type { InfoRequest, InfoRequestResponse, RasMessage } from '../asn1/h225-types.ts';
 import type { Call } from '../call.ts';
-import { ENDPOINT_TYPE, sameBytes } from '../identity.ts';
+import { ENDPOINT_TYPE } from '../identity.ts';
 import { toAliases } from '../party.ts';
 import type { Stack } from '../stack.ts';
 import { sendRas } from './exchange.ts';
