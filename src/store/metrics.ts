@@ -191,8 +191,8 @@ export class GatewayMetrics {
 
   /** `startLine` of a message as it is traced; the method of a response is unknown there and shown as `response`. */
   sipMessage(direction: SipDirection, startLine: string): void {
-    const key = `sip ${direction} ${sipKind(startLine)}`;
-    this.#tally(this.#sip, key, () => ({ direction, ...sipLabels(startLine) }), 1);
+    const kind = sipKind(startLine);
+    this.#tally(this.#sip, `sip ${direction} ${kind}`, () => ({ direction, ...sipLabels(kind) }), 1);
   }
 
   /** `line` of a message as it is traced: `Setup fastStart(4)`, `H.245 openLogicalChannel`, `RAS gatekeeperRequest`. */
@@ -330,18 +330,16 @@ function h323Labels(line: string): { protocol: string; message: string } {
   return { protocol, message: name.startsWith('(') ? name.replace(/[^a-z]/g, '') : name };
 }
 
-/** What tells two start lines' labels apart, cheaply: the status class or the method. */
+/** What a start line is counted as: the digit of its status class, or its method. */
 function sipKind(startLine: string): string {
-  if (startLine.startsWith('SIP/2.0 ')) return startLine.charAt(8);
-  if (/^[1-6]/.test(startLine)) return startLine.charAt(0);
-  const end = startLine.indexOf(' ');
-  const method = startLine.slice(0, Math.max(0, end));
+  const status = /^(?:SIP\/2\.0 )?([1-6])\d\d\b/.exec(startLine)?.[1];
+  if (status !== undefined) return status;
+  const method = startLine.slice(0, Math.max(0, startLine.indexOf(' ')));
   return METHODS.has(method) ? method : 'other';
 }
 
-function sipLabels(startLine: string): { method: string; status: string } {
-  const status = /^(?:SIP\/2\.0 )?([1-6])\d\d\b/.exec(startLine)?.[1];
-  if (status !== undefined) return { method: 'response', status: `${status}xx` };
-  const method = startLine.slice(0, Math.max(0, startLine.indexOf(' ')));
-  return { method: METHODS.has(method) ? method : 'other', status: 'request' };
+function sipLabels(kind: string): { method: string; status: string } {
+  return /^[1-6]$/.test(kind)
+    ? { method: 'response', status: `${kind}xx` }
+    : { method: kind, status: 'request' };
 }
