@@ -63,6 +63,7 @@ export class GatewayPolicy {
   #config: GatewayConfig;
   #peers: readonly PeerPolicy[] = [];
   #own = new CidrSet([]);
+  #targets: CidrSet | undefined;
   #plan: DialPlan;
   #emergency = new EmergencyNumbers([]);
   #identity = new CallerIdentity([]);
@@ -91,6 +92,7 @@ export class GatewayPolicy {
     this.#plan = plan;
     this.#peers = config.peers.map((peer) => peerPolicy(config, peer)).sort((a, b) => b.widest - a.widest);
     this.#own = new CidrSet(ownAddresses(config));
+    this.#targets = targetAddresses(config);
     this.#emergency = new EmergencyNumbers(config.emergency);
     this.#identity = new CallerIdentity(config.ownNumbers ?? []);
     this.#admission.configure(admissionLimits(config), now);
@@ -161,13 +163,9 @@ export class GatewayPolicy {
    * to relay; calls are routed by number alone, so it would lead nowhere but is refused before it looks as if it did.
    */
   ownTarget(uri: { readonly host: string; readonly parameters: ReadonlyMap<string, string> }): boolean {
-    const { listeners } = this.#config.sip;
     if (uri.parameters.has('maddr')) return false;
     if (parseIp(uri.host) === undefined) return true;
-    if (listeners.some(({ address, advertise }) => (advertise ?? address).ip === uri.host)) return true;
-    const mine = listeners.flatMap(({ address, advertise }) => [address.ip, advertise?.ip ?? address.ip]);
-    if (mine.some((ip) => ip === '0.0.0.0' || ip === '::')) return true; // which ones are ours is not known
-    return new CidrSet(mine).has(uri.host);
+    return this.#targets?.has(uri.host) ?? true;
   }
 
   mediaAddress(ip: string, peer: string, signallingSource: string | undefined): boolean {
@@ -295,6 +293,12 @@ function prefixLength(network: string): number {
   const [ip = '', length] = network.split('/');
   const v4 = !ip.includes(':');
   return length === undefined ? 128 : Number(length) + (v4 && length !== '0' ? 96 : 0);
+}
+
+/** Addresses by which a Request-URI can mean us; undefined where a listener takes all, for then it is not known which are ours. */
+function targetAddresses({ sip: { listeners } }: GatewayConfig): CidrSet | undefined {
+  const mine = listeners.flatMap(({ address, advertise }) => [address.ip, advertise?.ip ?? address.ip]);
+  return mine.some((ip) => ip === '0.0.0.0' || ip === '::') ? undefined : new CidrSet(mine);
 }
 
 function ownAddresses(config: GatewayConfig): string[] {
