@@ -42,28 +42,24 @@ if (files.length === 0) {
 const seed = Number(process.env.VOIP_SGW_PROPERTY_SEED ?? (full ? Date.now() % 0x7fffffff : 20_261_122));
 console.log(`property seed ${seed} (VOIP_SGW_PROPERTY_SEED)`);
 // Real processes and sounds want room: after the rest, two files at a time; floods, and the plane with its sound, one at a time.
-const real = (file) => lab || file.includes('/test/e2e/') || file.includes('/src/plane/plane.test');
-const alone = (file) => lab || /plane\.test|attack-floods|pair-crashes/.test(file);
+const kindOf = (file) => {
+  if (lab || /plane\/plane\.test|attack-floods|pair-crashes/.test(file)) return 'alone';
+  return file.includes('/test/e2e/') ? 'real' : 'quick';
+};
 const scratch = mkdtempSync(join(tmpdir(), 'voip-sgw-test-'));
-let runs = 0;
 const total = { passed: 0, failed: 0, skipped: 0, failures: [] };
-run(
-  files.filter((f) => !real(f)),
-  2,
-);
-run(
-  files.filter((f) => real(f) && !alone(f)),
-  2,
-);
-run(
-  files.filter((f) => real(f) && alone(f)),
-  1,
-);
+for (const [kind, concurrency] of Object.entries({ quick: 2, real: 2, alone: 1 })) {
+  run(
+    kind,
+    files.filter((f) => kindOf(f) === kind),
+    concurrency,
+  );
+}
 rmSync(scratch, { recursive: true, force: true });
 
-function run(some, concurrency) {
+function run(kind, some, concurrency) {
   if (some.length === 0) return;
-  const counts = join(scratch, `counts-${++runs}.json`);
+  const counts = join(scratch, `counts-${kind}.json`);
   const result = spawnSync(
     process.execPath,
     [
