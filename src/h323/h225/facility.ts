@@ -4,7 +4,7 @@ import type { Call } from '../call.ts';
 import type { H323Command } from '../contract.ts';
 import { isNumber, partyOf } from '../party.ts';
 import type { Stack } from '../stack.ts';
-import { common, sendSignalling } from './message.ts';
+import { sendFacility } from './message.ts';
 import { endCall } from './release-complete.ts';
 
 /** `facility` undefined: the body was `empty`, or there was none. What many messages bear was taken before. */
@@ -68,20 +68,7 @@ export function sendForward(
   if (!isNumber(command.number)) return stack.core.count('forward-number', call.remote);
   if (call.outgoing ? call.state !== 'connected' : call.state === 'preparing') return;
   call.forwarding = true;
-  sendSignalling(
-    stack,
-    call,
-    'facility',
-    {
-      choice: 'facility',
-      value: {
-        ...common(call),
-        conferenceID: call.conferenceID,
-        alternativeAliasAddress: [{ choice: 'dialledDigits', value: command.number }],
-        reason: { choice: 'callForwarded', value: null },
-      },
-    },
-    { facility: new Uint8Array(0) },
-    'callForwarded',
-  );
+  sendFacility(stack, call, 'callForwarded', {
+    alternativeAliasAddress: [{ choice: 'dialledDigits', value: command.number }],
+  });
 }

@@ -1,6 +1,6 @@
 /** Sends call signalling: Q.931 around an H323-UserInformation, with what else waits to ride on it. */
 import { toH225 } from '../addresses.ts';
-import type { H323UserInformation, TransportAddress } from '../asn1/h225-types.ts';
+import type { FacilityUUIE, H323UserInformation, TransportAddress } from '../asn1/h225-types.ts';
 import type { Call } from '../call.ts';
 import { H225_PROTOCOL } from '../identity.ts';
 import { encodeSignalling } from '../messages.ts';
@@ -98,6 +98,17 @@ export function lineOf(type: Q931Type, note: string, tunnelled: number): string 
 /** H.323 8.2.1: tunnelled H.245 that found no message to ride on goes in a Facility. */
 export function flushTunnel(stack: Stack, call: Call): void {
   if (call.control.outbox.length === 0 || call.tunnelling !== 'on' || call.state === 'ended') return;
+  sendFacility(stack, call, 'transportedInformation');
+}
+
+/** A Facility (H.225.0 7.4.6) with its Q.931 element, which is mandatory and empty. `note`: for the ladder, where the reason alone does not tell. */
+export function sendFacility(
+  stack: Stack,
+  call: Call,
+  reason: 'transportedInformation' | 'startH245' | 'callForwarded',
+  more: Partial<FacilityUUIE> = {},
+  note: string = reason,
+): void {
   sendSignalling(
     stack,
     call,
@@ -107,10 +118,11 @@ export function flushTunnel(stack: Stack, call: Call): void {
       value: {
         ...common(call),
         conferenceID: call.conferenceID,
-        reason: { choice: 'transportedInformation', value: null },
+        ...more,
+        reason: { choice: reason, value: null },
       },
     },
     { facility: new Uint8Array(0) },
-    'transportedInformation',
+    note,
   );
 }

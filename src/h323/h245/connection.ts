@@ -10,7 +10,7 @@ import type { TransportAddress } from '../asn1/h225-types.ts';
 import type { Call } from '../call.ts';
 import type { Connection, ConnectionUser, Opened } from '../connections.ts';
 import type { ListenRef } from '../contract.ts';
-import { addressToTell, common, sendSignalling } from '../h225/message.ts';
+import { addressToTell, sendFacility } from '../h225/message.ts';
 import { CONTROL_CONNECT_LIMIT, CONTROL_LIMIT, CONTROL_YIELD } from '../limits.ts';
 import type { Stack } from '../stack.ts';
 import { controlReceived, startControl } from './control.ts';
@@ -111,23 +111,7 @@ export function listenFailed(stack: Stack, ref: ListenRef): void {
 function tellAddress(stack: Stack, call: Call): void {
   call.control.alarm.set(stack.core.now + CONTROL_CONNECT_LIMIT);
   const h245Address = addressToTell(call);
-  if (h245Address === undefined) return;
-  sendSignalling(
-    stack,
-    call,
-    'facility',
-    {
-      choice: 'facility',
-      value: {
-        ...common(call),
-        conferenceID: call.conferenceID,
-        h245Address,
-        reason: { choice: 'startH245', value: null },
-      },
-    },
-    { facility: new Uint8Array(0) },
-    'startH245',
-  );
+  if (h245Address !== undefined) sendFacility(stack, call, 'startH245', { h245Address });
 }
 
 /** The far end told where its H.245 waits. Only addresses the decisions permit are ever dialled. */

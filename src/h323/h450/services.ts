@@ -8,7 +8,7 @@ import { H4502 } from '../asn1/h4502.ts';
 import type { CTInitiateArg } from '../asn1/h4502-types.ts';
 import type { Invoke, ROS } from '../asn1/x880-types.ts';
 import type { Call } from '../call.ts';
-import { common, sendSignalling } from '../h225/message.ts';
+import { sendFacility } from '../h225/message.ts';
 import { endCall } from '../h225/release-complete.ts';
 import { decodeSupplementary, encodeSupplementary } from '../messages.ts';
 import { partyOf } from '../party.ts';
@@ -159,19 +159,5 @@ function answer(stack: Stack, call: Call, apdu: ROS): void {
 /** H.450.1 6.2: in a Facility, where no other message goes now. Before we have answered a Setup at all, that answer takes it along. */
 function flushServices(stack: Stack, call: Call): void {
   if (call.services.length === 0 || call.state === 'preparing' || call.state === 'present') return;
-  sendSignalling(
-    stack,
-    call,
-    'facility',
-    {
-      choice: 'facility',
-      value: {
-        ...common(call),
-        conferenceID: call.conferenceID,
-        reason: { choice: 'transportedInformation', value: null },
-      },
-    },
-    { facility: new Uint8Array(0) },
-    'h450',
-  );
+  sendFacility(stack, call, 'transportedInformation', {}, 'h450');
 }
