@@ -66,10 +66,7 @@ export function beginFromLeg(gw: GatewayState, begin: BeginFromLeg): Result<Gate
     admission: admitted.value,
     source: begin.source,
   });
-  if (!call.ok) {
-    gw.policy.leave(admitted.value);
-    return call;
-  }
+  if (!call.ok) return call;
   call.value.half.leg(
     { ...setup, caller: decision.caller, callee: decision.callee, priority: call.value.priority },
     gw.now,
@@ -116,11 +113,7 @@ export function beginFromTunnel(
     shard: setup.shard,
     asked: setup.caller,
   });
-  if (!call.ok) {
-    gw.policy.leave(admitted.value);
-    gw.media.release(setup.call, gw.now);
-    return call;
-  }
+  if (!call.ok) return call;
   gw.trace.add(setup.call, traceEntry(gw.providers.wall(), 'tunnel', 'in', describeMeta(setup)));
   call.value.half.tunnel(
     { ...setup, caller: decision.caller, callee: decision.callee, priority: call.value.priority },
@@ -152,7 +145,16 @@ export interface Enter {
   readonly accountingId?: string;
 }
 
+/** A call with its place, its ports and its stream base; where it cannot be had, they are given back. */
 export function enter(gw: GatewayState, options: Enter): Result<GatewayCall, Refusal> {
+  const entered = tryEnter(gw, options);
+  if (entered.ok) return entered;
+  gw.policy.leave(options.admission);
+  gw.media.release(options.id, gw.now);
+  return entered;
+}
+
+function tryEnter(gw: GatewayState, options: Enter): Result<GatewayCall, Refusal> {
   const { id, link, adapter, side } = options;
   const shard = options.shard ?? leastLoaded(gw, link.shards);
   if (shard >= link.shards) return fail({ cause: 95, reason: 'shard' });

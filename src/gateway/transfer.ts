@@ -119,10 +119,7 @@ function place(
     // Both records name the first call: who pays is who made it.
     accountingId: old.half.facts.accountingId ?? old.half.call,
   });
-  if (!made.ok) {
-    gw.policy.leave(admitted.value);
-    return made.error;
-  }
+  if (!made.ok) return made.error;
   const next = made.value;
   next.transfers = old.transfers + 1;
   const transfer: Transfer = {
