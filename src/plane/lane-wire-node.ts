@@ -4,7 +4,15 @@ import type { Address } from '../machine/address.ts';
 import { certificateNames } from '../net/certificate-names.ts';
 import { certificateLifetime, type TlsIdentity } from '../net/tls.ts';
 import { laneClientOptions, laneExporter, laneServerOptions } from './lane-tls.ts';
-import type { Connecting, LaneWire, LaneWires, WireBuffer, WireEvents, WireUser } from './lane-wire.ts';
+import {
+  type Connecting,
+  descriptorOf,
+  type LaneWire,
+  type LaneWires,
+  type WireBuffer,
+  type WireEvents,
+  type WireUser,
+} from './lane-wire.ts';
 
 /** TLS connections of Node's own: everywhere to be had, dearer per write and read. */
 export class NodeWires implements LaneWires {
@@ -105,8 +113,7 @@ class NodeWire implements LaneWire {
   }
 
   get fd(): number {
-    // Node has no public name for it.
-    return (this.#socket as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
+    return descriptorOf(this.#socket);
   }
 
   lifetime(): number {

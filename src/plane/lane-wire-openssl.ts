@@ -5,7 +5,15 @@ import { certificateNames } from '../net/certificate-names.ts';
 import { certificateLifetime, HANDSHAKE_WITHIN_MS, type TlsIdentity } from '../net/tls.ts';
 import { LANE_EXPORTER_LABEL, LANE_EXPORTER_LENGTH } from '../tunnel/lane-hello.ts';
 import { LANE_CIPHERS } from './lane-tls.ts';
-import type { Connecting, LaneWire, LaneWires, WireBuffer, WireEvents, WireUser } from './lane-wire.ts';
+import {
+  type Connecting,
+  descriptorOf,
+  type LaneWire,
+  type LaneWires,
+  type WireBuffer,
+  type WireEvents,
+  type WireUser,
+} from './lane-wire.ts';
 import type { Arena, Native } from './native.ts';
 import { Openssl, SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE, SSL_ERROR_ZERO_RETURN } from './openssl.ts';
 import { LANE_TAGS, type Poller } from './poller.ts';
@@ -149,8 +157,7 @@ export class OpensslWires implements LaneWires {
     const { calls } = this.#shared;
     const remote = socket.remoteAddress ?? '?';
     socket.setNoDelay(true);
-    // Node has no public name for it.
-    const theirs = (socket as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
+    const theirs = descriptorOf(socket);
     const fd = theirs < 0 ? -1 : calls.fcntl(theirs, F_DUPFD_CLOEXEC, 0);
     if (fd < 0) throw new Error('the connection is gone');
     const tag = this.#nextTag++;
@@ -378,7 +385,7 @@ class OpensslWire implements LaneWire {
     if (fd < 0) return;
     this.#fd = -1;
     clearTimeout(this.#timer);
-    const { shared, events } = { shared: this.#shared, events: this.#options.events };
+    const shared = this.#shared;
     shared.wires.delete(this.#options.tag);
     shared.unwritten.delete(this);
     shared.poller.unwatch(fd);
@@ -388,7 +395,7 @@ class OpensslWire implements LaneWire {
     // Not from within the call that found out.
     setImmediate(() => {
       this.#user?.closed(reason);
-      events.closed(reason);
+      this.#options.events.closed(reason);
     });
   }
 }

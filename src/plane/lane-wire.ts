@@ -71,3 +71,8 @@ export interface LaneWires {
   retry(): void;
   stop(): void;
 }
+
+/** The descriptor of Node's socket, -1 where it is gone. Node has no public name for it. */
+export function descriptorOf(socket: Socket): number {
+  return (socket as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
+}

@@ -18,8 +18,8 @@ export interface Native {
   text(value: string): NativeMemory;
   /** Name of the C library's errno. */
   lastError(): string;
-  /** Where a Buffer that is kept lies. */
-  addressOf(bytes: Buffer): number;
+  /** Where octets lie that are kept: their memory does not move once it has an address. */
+  addressOf(bytes: Uint8Array): number;
 }
 
 /** The same function, waited for on a thread of its own. */
@@ -40,7 +40,7 @@ export async function loadNative(): Promise<Native> {
   const koffi = (await import('koffi')).default;
   const library = koffi.load(null);
   const names = new Map(Object.entries(koffi.os.errno).map(([name, value]) => [Number(value), name]));
-  const addressOf = (bytes: Buffer): number => Number(koffi.address(bytes));
+  const addressOf = (bytes: Uint8Array): number => Number(koffi.address(bytes));
   const allocate = (octets: number): NativeMemory => {
     const bytes = Buffer.allocUnsafeSlow(octets).fill(0);
     return { bytes, address: addressOf(bytes) };
@@ -56,6 +56,14 @@ export async function loadNative(): Promise<Native> {
     lastError: () => names.get(koffi.errno()) ?? `errno ${koffi.errno()}`,
     addressOf,
   };
+}
+
+/** Every function of a table, by its name there. */
+export function defineAll<C>(native: Native, declarations: Readonly<Record<keyof C, string>>): C {
+  const entries = Object.entries<string>(declarations);
+  return Object.fromEntries(
+    entries.map(([name, declaration]) => [name, native.define(declaration)]),
+  ) as unknown as C;
 }
 
 export function viewOf(bytes: Uint8Array): DataView {

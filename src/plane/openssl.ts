@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import type { TlsIdentity } from '../net/tls.ts';
-import type { Native, NativeMemory } from './native.ts';
+import { defineAll, type Native, type NativeMemory } from './native.ts';
 
-/** The functions of the OpenSSL inside node that lanes use; pointers are numbers. `long` is 64 bits wide on what koffi.ts loads on. */
+/** The functions of the OpenSSL inside node that lanes use; pointers are numbers. `long` is 64 bits wide on what native.ts loads on. */
 export interface OpensslCalls {
   TLS_method(): number;
   SSL_CTX_new(method: number): number;
@@ -139,9 +139,7 @@ export class Openssl {
   /** Throws where the process has no OpenSSL 3 to call. */
   constructor(native: Native) {
     this.#native = native;
-    this.calls = Object.fromEntries(
-      Object.entries(DECLARATIONS).map(([name, declaration]) => [name, native.define(declaration)]),
-    ) as unknown as OpensslCalls;
+    this.calls = defineAll<OpensslCalls>(native, DECLARATIONS);
     this.#scratch = native.allocate(MAX_CERTIFICATE);
   }
 

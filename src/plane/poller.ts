@@ -21,7 +21,6 @@ interface Calls {
   epoll_create1(flags: number): number;
   epoll_ctl(epoll: number, operation: number, fd: number, event: number): number;
   epoll_wait(epoll: number, events: number, count: number, timeout: number): number;
-  epoll_wait_for(epoll: number, events: number, count: number, timeout: number): number;
   eventfd(initial: number, flags: number): number;
   write(fd: number, data: number, length: number): number;
   close(fd: number): number;
@@ -53,7 +52,6 @@ export class Poller {
       epoll_create1: native.define('int epoll_create1(int)'),
       epoll_ctl: native.define('int epoll_ctl(int, int, int, uintptr_t)'),
       epoll_wait: native.define('int epoll_wait(int, uintptr_t, int, int)'),
-      epoll_wait_for: native.define('int epoll_wait(int, uintptr_t, int, int)'),
       eventfd: native.define('int eventfd(uint32_t, int)'),
       write: native.define('intptr_t write(int, uintptr_t, size_t)'),
       close: native.define('int close(int)'),
@@ -108,9 +106,7 @@ export class Poller {
   wait(wake: () => void): void {
     if (this.#watching || this.#stopped) return;
     this.#watching = true;
-    const { epoll_wait_for } = this.#calls;
-    const args = [this.#lanes, this.#background.address, 1, WATCH_MS] as [number, number, number, number];
-    inBackground(epoll_wait_for, args, () => {
+    inBackground(this.#calls.epoll_wait, [this.#lanes, this.#background.address, 1, WATCH_MS], () => {
       this.#watching = false;
       if (!this.#stopped) wake();
     });

@@ -2,6 +2,7 @@ import dgram from 'node:dgram';
 import { type Address, isIpv6 } from '../machine/address.ts';
 import { MAX_DATAGRAM } from '../rtp/packet.ts';
 import { parseSource, type SourceWords, sourceWords } from '../rtp/source-words.ts';
+import { MOST_ADDED } from './packet-transform.ts';
 import type { Destination, Udp, UdpReceiver } from './udp.ts';
 
 const CACHED_SOURCES = 1024;
@@ -10,7 +11,7 @@ const CACHED_SOURCES = 1024;
 export class DgramUdp implements Udp {
   readonly implementation = 'dgram';
   readonly polled = false;
-  readonly outgoing = new Uint8Array(MAX_DATAGRAM + 64);
+  readonly outgoing = new Uint8Array(MAX_DATAGRAM + MOST_ADDED);
   readonly #receiver: UdpReceiver;
   readonly #sockets = new Map<number, dgram.Socket>();
   readonly #hosts = new Map<string, SourceWords>();

@@ -85,17 +85,10 @@ export function parsePacket(
 ): number {
   const shape = checkShape(bytes, start, length, rtcpMux);
   if (shape !== ACCEPTED) return shape;
-  const first = bytes[start + AT_FIRST]!;
-  let payload = RTP_HEADER + 4 * (first & 0x0f);
-  if (payload > length) return REFUSED.tooShort;
-  if ((first & 0x10) !== 0) {
-    // RFC 3550 5.3.1: 16 bits of profile, 16 bits of length in words.
-    if (payload + 4 > length) return REFUSED.extension;
-    payload += 4 + 4 * readU16(bytes, start + payload + 2);
-    if (payload > length) return REFUSED.extension;
-  }
+  const payload = measureHeader(bytes, start, length);
+  if (payload < 0) return payload === CSRC_CUT ? REFUSED.tooShort : REFUSED.extension;
   let end = length;
-  if ((first & 0x20) !== 0) {
+  if ((bytes[start + AT_FIRST]! & 0x20) !== 0) {
     // RFC 3550 5.1: the last octet counts the padding, itself included.
     const padding = bytes[start + length - 1]!;
     if (padding === 0 || payload + padding > length) return REFUSED.padding;
@@ -110,6 +103,25 @@ export function parsePacket(
   out.payloadStart = start + payload;
   out.payloadLength = end - payload;
   return ACCEPTED;
+}
+
+/** The CSRC list is not all there, or the header extension. */
+const CSRC_CUT = -1;
+const EXTENSION_CUT = -2;
+
+/**
+ * Octets of fixed header, CSRC list and header extension, of a packet that has its fixed header; negative where the rest is not all
+ * there.
+ */
+export function measureHeader(bytes: Uint8Array, start: number, length: number): number {
+  const first = bytes[start + AT_FIRST]!;
+  const header = RTP_HEADER + 4 * (first & 0x0f);
+  if (header > length) return CSRC_CUT;
+  if ((first & 0x10) === 0) return header;
+  // RFC 3550 5.3.1: 16 bits of profile, 16 bits of length in words.
+  if (header + 4 > length) return EXTENSION_CUT;
+  const extended = header + 4 + 4 * readU16(bytes, start + header + 2);
+  return extended > length ? EXTENSION_CUT : extended;
 }
 
 function checkShape(bytes: Uint8Array, start: number, length: number, rtcpMux: boolean): number {

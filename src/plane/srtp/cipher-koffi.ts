@@ -1,3 +1,4 @@
+import { defineAll, loadNative } from '../native.ts';
 import {
   type CipherMaker,
   type CounterCipher,
@@ -55,7 +56,8 @@ const ARENA = 320;
 const STATE_WORDS = 24;
 const BLOCK = 64;
 
-interface Native {
+/** What all ciphers use. */
+interface Shared {
   readonly ssl: OpenSsl;
   readonly ciphers: Readonly<Record<'aes-128-ctr' | 'aes-256-ctr' | 'aes-128-gcm' | 'aes-256-gcm', number>>;
   readonly arena: Uint8Array;
@@ -67,27 +69,22 @@ interface Native {
 
 /** The OpenSSL inside the node binary (or the system's, where node uses that). Rejects where it cannot be reached. */
 export async function loadKoffiCiphers(): Promise<CipherMaker> {
-  const native = await loadNative();
+  const shared = await loadShared();
   return {
     implementation: 'koffi',
-    counter: (key, auth) => new KoffiCounter(native, key, auth),
-    galois: (key) => new KoffiGalois(native, key),
+    counter: (key, auth) => new KoffiCounter(shared, key, auth),
+    galois: (key) => new KoffiGalois(shared, key),
   };
 }
 
-async function loadNative(): Promise<Native> {
-  const koffi = (await import('koffi')).default;
-  const library = koffi.load(null);
-  const ssl = Object.fromEntries(
-    Object.entries(SIGNATURES).map(([name, signature]) => [name, library.func(signature)]),
-  ) as unknown as OpenSsl;
-  const cipher = (name: string): number => Number(library.func(`uintptr_t ${name}()`)());
-  const arena = Buffer.allocUnsafeSlow(ARENA).fill(0);
+async function loadShared(): Promise<Shared> {
+  const native = await loadNative();
+  const cipher = (name: string): number => native.define<() => number>(`uintptr_t ${name}()`)();
+  const { bytes: arena, address: at } = native.allocate(ARENA);
   let last: Uint8Array = arena;
-  const at = Number(koffi.address(arena));
   let lastAt = at;
   return {
-    ssl,
+    ssl: defineAll<OpenSsl>(native, SIGNATURES),
     ciphers: {
       'aes-128-ctr': cipher('EVP_aes_128_ctr'),
       'aes-256-ctr': cipher('EVP_aes_256_ctr'),
@@ -97,11 +94,11 @@ async function loadNative(): Promise<Native> {
     arena,
     at,
     state: new Int32Array(arena.buffer, arena.byteOffset + AT_STATE, STATE_WORDS),
-    // The memory behind a buffer does not move once it has an address; a plane has one buffer for each direction.
+    // A plane has one buffer for each direction.
     address: (bytes) => {
       if (bytes !== last) {
         last = bytes;
-        lastAt = Number(koffi.address(bytes));
+        lastAt = native.addressOf(bytes);
       }
       return lastAt;
     },
@@ -109,11 +106,11 @@ async function loadNative(): Promise<Native> {
 }
 
 /** A keyed context; `cipher` by its name. */
-function keyed(native: Native, cipher: keyof Native['ciphers'], key: Uint8Array): number {
-  const { ssl, arena, at } = native;
-  const context = Number(ssl.EVP_CIPHER_CTX_new());
+function keyed(shared: Shared, cipher: keyof Shared['ciphers'], key: Uint8Array): number {
+  const { ssl, arena, at } = shared;
+  const context = ssl.EVP_CIPHER_CTX_new();
   arena.set(key, AT_SCRATCH);
-  const done = ssl.EVP_CipherInit_ex(context, native.ciphers[cipher], 0, at + AT_SCRATCH, 0, 1);
+  const done = ssl.EVP_CipherInit_ex(context, shared.ciphers[cipher], 0, at + AT_SCRATCH, 0, 1);
   arena.fill(0, AT_SCRATCH, AT_SCRATCH + key.length);
   if (done !== 1) throw new Error(`OpenSSL does not take a key for ${cipher}`);
   return context;
@@ -123,31 +120,31 @@ class KoffiCounter implements CounterCipher {
   readonly kind = 'cm';
   readonly iv: Uint8Array;
   readonly digest: Uint8Array;
-  readonly #native: Native;
+  readonly #shared: Shared;
   readonly #context: number;
   /** Hash states after the first block of the inner and the outer hash (RFC 2104 4). */
   readonly #inner: Int32Array;
   readonly #outer: Int32Array;
 
-  constructor(native: Native, key: Uint8Array, auth: Uint8Array) {
-    this.#native = native;
-    this.iv = native.arena.subarray(AT_IV, AT_IV + 16);
-    this.digest = native.arena.subarray(AT_DIGEST, AT_DIGEST + 20);
-    this.#context = keyed(native, key.length === 32 ? 'aes-256-ctr' : 'aes-128-ctr', key);
+  constructor(shared: Shared, key: Uint8Array, auth: Uint8Array) {
+    this.#shared = shared;
+    this.iv = shared.arena.subarray(AT_IV, AT_IV + 16);
+    this.digest = shared.arena.subarray(AT_DIGEST, AT_DIGEST + 20);
+    this.#context = keyed(shared, key.length === 32 ? 'aes-256-ctr' : 'aes-128-ctr', key);
     this.#inner = this.#padded(auth, 0x36);
     this.#outer = this.#padded(auth, 0x5c);
   }
 
   crypt(bytes: Uint8Array, start: number, length: number): void {
-    const { ssl, at } = this.#native;
-    const data = this.#native.address(bytes) + start;
+    const { ssl, at } = this.#shared;
+    const data = this.#shared.address(bytes) + start;
     ssl.EVP_CipherInit_ex(this.#context, 0, 0, 0, at + AT_IV, KEEP);
     ssl.EVP_CipherUpdate(this.#context, data, at + AT_OUT_LENGTH, data, length);
   }
 
   authenticate(bytes: Uint8Array, start: number, length: number): void {
-    const { ssl, at, state } = this.#native;
-    const data = this.#native.address(bytes) + start;
+    const { ssl, at, state } = this.#shared;
+    const data = this.#shared.address(bytes) + start;
     copyWords(this.#inner, state);
     ssl.SHA1_Update(at + AT_STATE, data, length);
     ssl.SHA1_Final(at + AT_DIGEST, at + AT_STATE);
@@ -157,13 +154,13 @@ class KoffiCounter implements CounterCipher {
   }
 
   end(): void {
-    this.#native.ssl.EVP_CIPHER_CTX_free(this.#context);
+    this.#shared.ssl.EVP_CIPHER_CTX_free(this.#context);
     this.#inner.fill(0);
     this.#outer.fill(0);
   }
 
   #padded(auth: Uint8Array, pad: number): Int32Array {
-    const { ssl, arena, at, state } = this.#native;
+    const { ssl, arena, at, state } = this.#shared;
     for (let i = 0; i < BLOCK; i++) arena[AT_SCRATCH + i] = (auth[i] ?? 0) ^ pad;
     ssl.SHA1_Init(at + AT_STATE);
     ssl.SHA1_Update(at + AT_STATE, at + AT_SCRATCH, BLOCK);
@@ -175,17 +172,17 @@ class KoffiCounter implements CounterCipher {
 class KoffiGalois implements GaloisCipher {
   readonly kind = 'gcm';
   readonly iv: Uint8Array;
-  readonly #native: Native;
+  readonly #shared: Shared;
   readonly #context: number;
 
-  constructor(native: Native, key: Uint8Array) {
-    this.#native = native;
-    this.iv = native.arena.subarray(AT_IV, AT_IV + 12);
-    this.#context = keyed(native, key.length === 32 ? 'aes-256-gcm' : 'aes-128-gcm', key);
+  constructor(shared: Shared, key: Uint8Array) {
+    this.#shared = shared;
+    this.iv = shared.arena.subarray(AT_IV, AT_IV + 12);
+    this.#context = keyed(shared, key.length === 32 ? 'aes-256-gcm' : 'aes-128-gcm', key);
   }
 
   seal(bytes: Uint8Array, part: SealedPart): void {
-    const { ssl, at } = this.#native;
+    const { ssl, at } = this.#shared;
     const data = this.#begin(bytes, part, 1);
     const tag = data + part.start + part.length;
     ssl.EVP_CipherFinal_ex(this.#context, at + AT_SCRATCH, at + AT_OUT_LENGTH);
@@ -193,7 +190,7 @@ class KoffiGalois implements GaloisCipher {
   }
 
   open(bytes: Uint8Array, part: SealedPart): boolean {
-    const { ssl, at } = this.#native;
+    const { ssl, at } = this.#shared;
     const data = this.#begin(bytes, part, 0);
     const tag = data + part.start + part.length;
     ssl.EVP_CIPHER_CTX_ctrl(this.#context, EVP_CTRL_AEAD_SET_TAG, GCM_TAG, tag);
@@ -201,13 +198,13 @@ class KoffiGalois implements GaloisCipher {
   }
 
   end(): void {
-    this.#native.ssl.EVP_CIPHER_CTX_free(this.#context);
+    this.#shared.ssl.EVP_CIPHER_CTX_free(this.#context);
   }
 
   #begin(bytes: Uint8Array, part: SealedPart, encrypt: 0 | 1): number {
-    const { ssl, arena, at } = this.#native;
+    const { ssl, arena, at } = this.#shared;
     const context = this.#context;
-    const data = this.#native.address(bytes);
+    const data = this.#shared.address(bytes);
     const out = at + AT_OUT_LENGTH;
     ssl.EVP_CipherInit_ex(context, 0, 0, 0, at + AT_IV, encrypt);
     ssl.EVP_CipherUpdate(context, 0, out, data + part.clear, part.clearLength);

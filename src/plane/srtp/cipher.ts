@@ -29,15 +29,28 @@ export interface GaloisCipher {
 }
 
 /** One object per user, refilled per packet. */
-export interface SealedPart {
+export class SealedPart {
   /** Associated data: `clearLength` octets at `clear`, then those of `trailer`, where `hasTrailer`. */
-  clear: number;
-  clearLength: number;
-  hasTrailer: boolean;
-  readonly trailer: Uint8Array; // 4 octets
+  clear = 0;
+  clearLength = 0;
+  readonly hasTrailer: boolean;
+  readonly trailer = new Uint8Array(4);
   /** The encrypted octets, tag not counted. */
-  start: number;
-  length: number;
+  start = 0;
+  length = 0;
+
+  constructor(hasTrailer: boolean) {
+    this.hasTrailer = hasTrailer;
+  }
+
+  /** A packet of `plain` octets at `offset`, tag not counted, of which the first `header` stay in the clear. */
+  of(offset: number, header: number, plain: number): this {
+    this.clear = offset;
+    this.clearLength = header;
+    this.start = offset + header;
+    this.length = plain - header;
+    return this;
+  }
 }
 
 export const GCM_TAG = 16;

@@ -2,11 +2,11 @@
  * SRTCP packets, RFC 3711 3.4 and RFC 7714 9: the first eight octets (header and SSRC) stay in the clear. Counter mode puts `E || index` before
  * the tag and authenticates all of it; AEAD puts it behind the tag and takes it, with the header, as associated data.
  */
-import { RTP_VERSION, readU32, writeU32 } from '../../rtp/packet.ts';
+import { copyBytes, RTP_VERSION, readU32, writeU32 } from '../../rtp/packet.ts';
 import { INDEX_NEW, SrtpSources } from '../../rtp/srtp-index.ts';
 import type { SrtpProfile, SrtpSessionKeys } from '../../rtp/srtp-profile.ts';
-import { type CipherMaker, GCM_TAG, type PacketCipher, type SealedPart } from './cipher.ts';
-import { addSalt, holds, SRTP_REFUSED, sealedPart, startIv } from './srtp.ts';
+import { type CipherMaker, GCM_TAG, type PacketCipher, SealedPart } from './cipher.ts';
+import { addSalt, holds, isTag, SRTP_REFUSED, startIv } from './srtp.ts';
 
 const HEADER = 8;
 const TRAILER = 4;
@@ -20,7 +20,7 @@ export class SrtcpDirection {
   readonly #tag: number;
   readonly #salt: Uint8Array;
   readonly #cipher: PacketCipher;
-  readonly #part: SealedPart = { ...sealedPart(), hasTrailer: true };
+  readonly #part = new SealedPart(true);
   #next: number;
 
   /** `first`: index of the first packet to be sent. */
@@ -42,13 +42,13 @@ export class SrtcpDirection {
     const end = offset + length;
     if (cipher.kind === 'gcm') {
       writeU32(this.#part.trailer, 0, (ENCRYPTED | index) >>> 0);
-      cipher.seal(bytes, this.#partOf(offset, length));
+      cipher.seal(bytes, this.#part.of(offset, HEADER, length));
       writeU32(bytes, end + GCM_TAG, (ENCRYPTED | index) >>> 0);
     } else {
       cipher.crypt(bytes, offset + HEADER, length - HEADER);
       writeU32(bytes, end, (ENCRYPTED | index) >>> 0);
       cipher.authenticate(bytes, offset, length + TRAILER);
-      for (let i = 0; i < this.#tag; i++) bytes[end + TRAILER + i] = cipher.digest[i]!;
+      copyBytes(cipher.digest, 0, this.#tag, bytes, end + TRAILER);
     }
     return length + TRAILER + this.#tag;
   }
@@ -68,13 +68,11 @@ export class SrtcpDirection {
     if (cipher.kind === 'gcm') {
       this.#fillIv(cipher.iv, ssrc, index);
       writeU32(this.#part.trailer, 0, word);
-      if (!cipher.open(bytes, this.#partOf(offset, plain))) return SRTP_REFUSED.authentication;
+      if (!cipher.open(bytes, this.#part.of(offset, HEADER, plain))) return SRTP_REFUSED.authentication;
     } else {
       cipher.authenticate(bytes, offset, plain + TRAILER);
-      let difference = 0;
-      const tag = offset + plain + TRAILER;
-      for (let i = 0; i < this.#tag; i++) difference |= bytes[tag + i]! ^ cipher.digest[i]!;
-      if (difference !== 0) return SRTP_REFUSED.authentication;
+      if (!isTag(cipher.digest, this.#tag, bytes, offset + plain + TRAILER))
+        return SRTP_REFUSED.authentication;
       this.#fillIv(cipher.iv, ssrc, index);
       cipher.crypt(bytes, offset + HEADER, plain - HEADER);
     }
@@ -85,15 +83,6 @@ export class SrtcpDirection {
   end(): void {
     this.#cipher.end();
     this.#salt.fill(0);
-  }
-
-  #partOf(offset: number, plain: number): SealedPart {
-    const part = this.#part;
-    part.clear = offset;
-    part.clearLength = HEADER;
-    part.start = offset + HEADER;
-    part.length = plain - HEADER;
-    return part;
   }
 
   /** RFC 3711 4.1.1 with an index of 31 bits, RFC 7714 9.1. */

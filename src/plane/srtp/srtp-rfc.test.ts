@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { deriveSessionKeys, LABEL_RTP, SRTP_PROFILES, type SrtpProfileName } from '../../rtp/srtp-profile.ts';
-import type { CipherMaker } from './cipher.ts';
+import { type CipherMaker, SealedPart } from './cipher.ts';
 import { loadKoffiCiphers } from './cipher-koffi.ts';
 import { nodeCiphers } from './cipher-node.ts';
 import { keyStream, rtcpDirection, rtpDirection } from './provider.ts';
@@ -182,14 +182,8 @@ for (const maker of makers) {
     for (const [key, vector, clear, trailer, tag] of table) {
       const bytes = padded(hex(clear));
       const length = clear.length / 2;
-      const part = {
-        clear: 0,
-        clearLength: length,
-        hasTrailer: trailer !== '',
-        trailer: hex(trailer.padStart(8, '0')),
-        start: length,
-        length: 0,
-      };
+      const part = new SealedPart(trailer !== '').of(0, length, length);
+      part.trailer.set(hex(trailer.padStart(8, '0')));
       const cipher = maker.galois(hex(key));
       cipher.iv.set(hex(vector));
       cipher.seal(bytes, part);

@@ -10,10 +10,19 @@
  *    |               authentication tag, 4, 10 or 16 octets          |
  *    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
  */
-import { RTP_HEADER, RTP_VERSION, readU16, readU32, writeU16, writeU32 } from '../../rtp/packet.ts';
+import {
+  copyBytes,
+  measureHeader,
+  RTP_HEADER,
+  RTP_VERSION,
+  readU16,
+  readU32,
+  writeU16,
+  writeU32,
+} from '../../rtp/packet.ts';
 import { INDEX_EXHAUSTED, INDEX_NEW, SrtpSources } from '../../rtp/srtp-index.ts';
 import type { SrtpProfile, SrtpSessionKeys } from '../../rtp/srtp-profile.ts';
-import type { CipherMaker, PacketCipher, SealedPart } from './cipher.ts';
+import { type CipherMaker, type PacketCipher, SealedPart } from './cipher.ts';
 
 /** Why a packet was not transformed; negative, as the hook's contract has it. */
 export const SRTP_REFUSED = {
@@ -36,7 +45,7 @@ export class SrtpDirection {
   readonly #tag: number;
   readonly #salt: Uint8Array;
   readonly #cipher: PacketCipher;
-  readonly #part: SealedPart = sealedPart();
+  readonly #part = new SealedPart(false);
   readonly #behind = new Uint8Array(ROLL_OVER);
 
   constructor(profile: SrtpProfile, keys: SrtpSessionKeys, maker: CipherMaker) {
@@ -60,12 +69,12 @@ export class SrtpDirection {
     this.sources.commit(ssrc, at, index);
     const cipher = this.#cipher;
     this.#fillIv(cipher.iv, ssrc, index);
-    if (cipher.kind === 'gcm') cipher.seal(bytes, this.#partOf(offset, header, length));
+    if (cipher.kind === 'gcm') cipher.seal(bytes, this.#part.of(offset, header, length));
     else {
       cipher.crypt(bytes, offset + header, length - header);
       writeU32(bytes, offset + length, rollOver(index));
       cipher.authenticate(bytes, offset, length + ROLL_OVER);
-      for (let i = 0; i < this.#tag; i++) bytes[offset + length + i] = cipher.digest[i]!;
+      copyBytes(cipher.digest, 0, this.#tag, bytes, offset + length);
     }
     return length + this.#tag;
   }
@@ -86,7 +95,7 @@ export class SrtpDirection {
     const cipher = this.#cipher;
     if (cipher.kind === 'gcm') {
       this.#fillIv(cipher.iv, ssrc, index);
-      if (!cipher.open(bytes, this.#partOf(offset, header, plain))) return SRTP_REFUSED.authentication;
+      if (!cipher.open(bytes, this.#part.of(offset, header, plain))) return SRTP_REFUSED.authentication;
     } else {
       if (!this.#genuine(bytes, offset, plain, index)) return SRTP_REFUSED.authentication;
       this.#fillIv(cipher.iv, ssrc, index);
@@ -108,41 +117,28 @@ export class SrtpDirection {
     const behind = this.#behind;
     const at = offset + plain;
     // A tag is never shorter than the counter.
-    for (let i = 0; i < ROLL_OVER; i++) behind[i] = bytes[at + i]!;
+    copyBytes(bytes, at, ROLL_OVER, behind, 0);
     writeU32(bytes, at, rollOver(index));
     cipher.authenticate(bytes, offset, plain + ROLL_OVER);
-    let difference = 0;
-    for (let i = 0; i < ROLL_OVER; i++) difference |= behind[i]! ^ cipher.digest[i]!;
-    for (let i = ROLL_OVER; i < this.#tag; i++) difference |= bytes[at + i]! ^ cipher.digest[i]!;
-    return difference === 0;
-  }
-
-  #partOf(offset: number, header: number, plain: number): SealedPart {
-    const part = this.#part;
-    part.clear = offset;
-    part.clearLength = header;
-    part.start = offset + header;
-    part.length = plain - header;
-    return part;
+    copyBytes(behind, 0, ROLL_OVER, bytes, at);
+    return isTag(cipher.digest, this.#tag, bytes, at);
   }
 
   /** RFC 3711 4.1.1, RFC 7714 8.1. */
   #fillIv(iv: Uint8Array, ssrc: number, index: number): void {
-    if (this.#cipher.kind === 'cm') {
-      startIv(iv, 4, ssrc);
-      writeU32(iv, 8, rollOver(index));
-      writeU16(iv, 12, index % 0x1_0000);
-    } else {
-      startIv(iv, 2, ssrc);
-      writeU32(iv, 6, rollOver(index));
-      writeU16(iv, 10, index % 0x1_0000);
-    }
+    const at = this.#cipher.kind === 'cm' ? 4 : 2;
+    startIv(iv, at, ssrc);
+    writeU32(iv, at + 4, rollOver(index));
+    writeU16(iv, at + 8, index % 0x1_0000);
     addSalt(iv, this.#salt);
   }
 }
 
-export function sealedPart(): SealedPart {
-  return { clear: 0, clearLength: 0, hasTrailer: false, trailer: new Uint8Array(4), start: 0, length: 0 };
+/** Whether the tag at `at` is the beginning of `digest`, in a time that does not tell how much of it is. */
+export function isTag(digest: Uint8Array, length: number, bytes: Uint8Array, at: number): boolean {
+  let difference = 0;
+  for (let i = 0; i < length; i++) difference |= bytes[at + i]! ^ digest[i]!;
+  return difference === 0;
 }
 
 /** Whether so many octets are there: the ciphers write to memory by its address. */
@@ -164,15 +160,8 @@ function rollOver(index: number): number {
   return Math.floor(index / 0x1_0000);
 }
 
-/** Octets of header, CSRC list and extension (RFC 3550 5.1, 5.3.1); -1 where they are not all there. */
+/** Octets that stay in the clear; negative where this is no RTP packet. */
 function headerLength(bytes: Uint8Array, offset: number, length: number): number {
-  if (length < RTP_HEADER) return -1;
-  const first = bytes[offset]!;
-  if (first >> 6 !== RTP_VERSION) return -1;
-  let header = RTP_HEADER + 4 * (first & 0x0f);
-  if ((first & 0x10) !== 0) {
-    if (header + 4 > length) return -1;
-    header += 4 + 4 * readU16(bytes, offset + header + 2);
-  }
-  return header > length ? -1 : header;
+  if (length < RTP_HEADER || bytes[offset]! >> 6 !== RTP_VERSION) return -1;
+  return measureHeader(bytes, offset, length);
 }
