@@ -28,10 +28,10 @@ import {
 const HELLO_WITHIN_MS = 5000;
 const DIAL_WITHIN_MS = 10_000;
 const FENCE_WITHIN_MS = 10_000;
-/** A connection that lasted this long resets the backoff. */
 /** A payload is acknowledged so long after it came, or with so many others, or with our own next payload: whichever is first. */
 const ACKNOWLEDGE_WITHIN_MS = 100;
 const ACKNOWLEDGE_AFTER = 32;
+/** A connection that lasted this long resets the backoff. */
 const STABLE_AFTER_MS = 10_000;
 /** Connections of one site at a time, the active one among them; the oldest other one makes room. */
 const MAX_LINKS = 4;
