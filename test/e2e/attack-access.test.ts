@@ -15,6 +15,7 @@ import {
 import {
   ackOf,
   authorization,
+  callFromInside,
   challengeOf,
   headerOf,
   offer,
@@ -22,7 +23,6 @@ import {
   statusOf,
   type Target,
   UdpAttacker,
-  unique,
 } from './attack-sip.ts';
 
 let lab: Lab;
@@ -262,27 +262,13 @@ test('SIP digest leak: no challenge from the untrusted side is answered, ours on
   // The provider itself asks in a realm that is not its own.
   lab.provider.reaction = { challenge: 'elsewhere.example' };
   const seen = lab.provider.received.length;
-  const insideCall = request({
-    method: 'INVITE',
-    uri: `sip:${PROVIDER_NUMBER}@${GATEWAY}`,
-    target: { ip: GATEWAY, port: lab.ports.gw1 },
-    at: lab.inside,
-    from: '<sip:299@127.0.0.2>',
-    callId: unique(),
-    body: offer(lab.inside.ip, 40_002),
-  });
-  lab.inside.send(insideCall, { ip: GATEWAY, port: lab.ports.gw1 });
+  callFromInside(lab, PROVIDER_NUMBER, 40_002);
   assert.ok(await until(() => lab.provider.requests('INVITE', seen).length > 0));
   await sleep(300);
   assert.ok(!lab.provider.received.slice(seen).some((t) => /Authorization:/i.test(t)), 'wrong realm');
   lab.provider.reaction = { challenge: PROVIDER_REALM };
   const after = lab.provider.received.length;
-  lab.inside.send(
-    insideCall
-      .replace(/Call-ID: .*/, `Call-ID: ${unique()}`)
-      .replace(/branch=[^;]+/, `branch=z9hG4bK${unique()}`),
-    { ip: GATEWAY, port: lab.ports.gw1 },
-  );
+  callFromInside(lab, PROVIDER_NUMBER, 40_002);
   assert.ok(
     await until(() => lab.provider.received.slice(after).some((t) => /Proxy-Authorization: Digest/i.test(t))),
     'the right realm is answered, so the test can fail',
@@ -360,17 +346,7 @@ test('registrar: 1000 contacts, endless expiry and inside contacts do not grow t
   assert.ok((await lab.status()).registrations <= 2);
   const seen = await lab.inside.settled();
   const asked = a.received.length;
-  lab.inside.send(
-    request({
-      method: 'INVITE',
-      uri: `sip:4930102@${GATEWAY}`,
-      target: { ip: GATEWAY, port: lab.ports.gw1 },
-      at: lab.inside,
-      from: '<sip:299@127.0.0.2>',
-      body: offer(lab.inside.ip, 40_004),
-    }),
-    { ip: GATEWAY, port: lab.ports.gw1 },
-  );
+  callFromInside(lab, '4930102', 40_004);
   assert.ok(
     await until(() => a.received.slice(asked).some((t) => t.startsWith('INVITE '))),
     'the call goes over the flow of the registration',

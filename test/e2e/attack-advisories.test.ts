@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test';
 import { DOMAIN, GATEWAY, INSIDE_NUMBER, Lab, sleep, until } from './attack-lab.ts';
 import {
   authorization,
+  callFromInside,
   challengeOf,
   headerOf,
   offer,
@@ -213,17 +214,7 @@ test('self-registration: a contact that is the gateway itself makes no loop (RFC
   assert.equal(await phone.ask(register([proof], 2), sip()), 200);
   const seen = await lab.inside.settled();
   const heard = phone.received.length;
-  lab.inside.send(
-    request({
-      method: 'INVITE',
-      uri: `sip:4930102@${GATEWAY}`,
-      target: { ip: GATEWAY, port: lab.ports.gw1 },
-      at: lab.inside,
-      from: '<sip:299@127.0.0.2>',
-      body: offer(lab.inside.ip, 40_004),
-    }),
-    { ip: GATEWAY, port: lab.ports.gw1 },
-  );
+  callFromInside(lab, '4930102', 40_004);
   const invites = (): number =>
     new Set(
       phone.received

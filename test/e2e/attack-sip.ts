@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { connect, type Socket as TcpSocket } from 'node:net';
-import { sleep } from './attack-lab.ts';
+import { GATEWAY, INSIDE, INSIDE_NUMBER, type Lab, sleep } from './attack-lab.ts';
 
 export interface Target {
   readonly ip: string;
@@ -188,6 +188,20 @@ export function request(o: RequestOptions): string {
     `Content-Length: ${body.length}`,
   ];
   return `${lines.join('\r\n')}\r\n\r\n${body}`;
+}
+
+/** A new call of the PBX's neighbour inside, by way of GW1, to `number`; its own media at `mediaPort`. */
+export function callFromInside(lab: Lab, number: string, mediaPort: number): void {
+  const target = { ip: GATEWAY, port: lab.ports.gw1 };
+  const invite = request({
+    method: 'INVITE',
+    uri: `sip:${number}@${GATEWAY}`,
+    target,
+    at: lab.inside,
+    from: `<sip:${INSIDE_NUMBER}@${INSIDE}>`,
+    body: offer(lab.inside.ip, mediaPort),
+  });
+  lab.inside.send(invite, target);
 }
 
 export function offer(ip: string, port = 40_000, more: readonly string[] = []): string {
