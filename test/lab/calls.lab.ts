@@ -21,11 +21,7 @@ const holder = useLab('calls', async (lab) => {
     ['pbx4', 'v4'],
     ['pbx6', 'v6'],
   ] as const) {
-    pbx[name] = await lab.asterisk({
-      place: 'intranet',
-      name,
-      ip: host.pbx[family],
-      trunk: hostPort(host.gw1[family], 5060),
+    pbx[name] = await lab.pbx(family, {
       tone: TONES[name],
     });
   }

@@ -10,12 +10,7 @@ import { host } from './topology.ts';
 let pair: Pair;
 let pbx: Asterisk;
 const holder = useLab('causes', async (lab) => {
-  pbx = await lab.asterisk({
-    place: 'intranet',
-    name: 'pbx4',
-    ip: host.pbx.v4,
-    trunk: hostPort(host.gw1.v4, 5060),
-  });
+  pbx = await lab.pbx('v4');
   pair = await Pair.start(lab);
 });
 
@@ -110,12 +105,7 @@ labTest(
       });
     const { messages, why } = await call('503').result();
     assert.match(messages, /SIP\/2\.0 (408|480|500|502|503|504) /, why);
-    pbx = await lab.asterisk({
-      place: 'intranet',
-      name: 'pbx4',
-      ip: host.pbx.v4,
-      trunk: hostPort(host.gw1.v4, 5060),
-    });
+    pbx = await lab.pbx('v4');
     const good = lab.sipp({
       place: 'internet',
       scenario: 'uac-call',

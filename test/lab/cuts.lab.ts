@@ -19,11 +19,7 @@ const CUT_MS = 5000;
 let pair: Pair;
 let pbx: Asterisk;
 const holder = useLab('cuts', async (lab) => {
-  pbx = await lab.asterisk({
-    place: 'intranet',
-    name: 'pbx4',
-    ip: host.pbx.v4,
-    trunk: hostPort(host.gw1.v4, 5060),
+  pbx = await lab.pbx('v4', {
     tone: PBX_TONE,
   });
   pair = await Pair.start(lab);

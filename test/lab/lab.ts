@@ -6,9 +6,9 @@ import { after, before, test } from 'node:test';
 import { type Installed, install } from './install.ts';
 import { Asterisk, type AsteriskOptions } from './peers/asterisk.ts';
 import { Baresip, type BaresipOptions } from './peers/baresip.ts';
-import { Sipp, type SippOptions } from './peers/sipp.ts';
+import { hostPort, Sipp, type SippOptions } from './peers/sipp.ts';
 import { type Background, stopAll, until } from './run.ts';
-import { build, heal, PREFIX, remove } from './topology.ts';
+import { build, type Family, heal, host, PREFIX, remove } from './topology.ts';
 
 /** The whole matrix instead of its corners. */
 export const full = process.env['VOIP_SGW_FULL'] === '1';
@@ -36,6 +36,17 @@ export class Lab {
       this.#asterisks.push(asterisk);
       this.reports.push(() => `asterisk ${options.name}:\n${tail(asterisk.log('full'), 25)}`);
       return asterisk;
+    });
+  }
+
+  /** The intranet's PBX of one address family, `pbx4` or `pbx6`, with a trunk to GW1. */
+  pbx(family: Family, more: Partial<Omit<AsteriskOptions, 'installed' | 'folder'>> = {}): Promise<Asterisk> {
+    return this.asterisk({
+      place: 'intranet',
+      name: family === 'v4' ? 'pbx4' : 'pbx6',
+      ip: host.pbx[family],
+      trunk: hostPort(host.gw1[family], 5060),
+      ...more,
     });
   }
 

@@ -50,11 +50,7 @@ let captures: Capture[] = [];
 const stacks = new Map<LinkName, Haystack[]>();
 
 const holder = useLab('proofs', async (lab) => {
-  pbx = await lab.asterisk({
-    place: 'intranet',
-    name: 'pbx4',
-    ip: host.pbx.v4,
-    trunk: hostPort(host.gw1.v4, 5060),
+  pbx = await lab.pbx('v4', {
     userAgent: 'Asterisk PBX 22 cnrypbxagent',
     sdpOwner: 'cnrypbxowner',
     sdpSession: 'cnrypbxsession-Asterisk',

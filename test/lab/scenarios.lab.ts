@@ -11,12 +11,7 @@ import { type Family, host, replaceFilter } from './topology.ts';
 let pair: Pair;
 let pbx: Asterisk;
 const holder = useLab('scenarios', async (lab) => {
-  pbx = await lab.asterisk({
-    place: 'intranet',
-    name: 'pbx4',
-    ip: host.pbx.v4,
-    trunk: hostPort(host.gw1.v4, 5060),
-  });
+  pbx = await lab.pbx('v4');
   pair = await Pair.start(lab);
 });
 

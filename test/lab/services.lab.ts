@@ -17,11 +17,7 @@ const EXTENSION = { username: '1001', password: 'secret1001', realm: 'asterisk' 
 let pair: Pair;
 let pbx: Asterisk;
 const holder = useLab('services', async (lab) => {
-  pbx = await lab.asterisk({
-    place: 'intranet',
-    name: 'pbx4',
-    ip: host.pbx.v4,
-    trunk: hostPort(host.gw1.v4, 5060),
+  pbx = await lab.pbx('v4', {
     tone: PBX_TONE,
   });
   pair = await Pair.start(lab, { change });

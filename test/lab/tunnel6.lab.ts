@@ -17,12 +17,7 @@ let pair: Pair;
 let pbx: Asterisk;
 let capture: Capture;
 const holder = useLab('tunnel6', async (lab) => {
-  pbx = await lab.asterisk({
-    place: 'intranet',
-    name: 'pbx6',
-    ip: host.pbx.v6,
-    trunk: hostPort(host.gw1.v6, 5060),
-  });
+  pbx = await lab.pbx('v6');
   capture = await Capture.start('firewallIntranet', lab.place('captures'));
   pair = await Pair.start(lab, { tunnel: 'v6', implementation: 'dgram', workers: 2 });
 });
