@@ -78,10 +78,7 @@ export function callerOf(request: SipRequest, trust: IdentityTrust): Party {
 
 function isRestricted(request: SipRequest): boolean {
   const privacy = firstHeader(request, 'Privacy');
-  return (
-    privacy !== undefined &&
-    privacy.split(';').some((p) => ['id', 'user', 'header'].includes(p.trim().toLowerCase()))
-  );
+  return privacy?.split(';').some((p) => ['id', 'user', 'header'].includes(p.trim().toLowerCase())) ?? false;
 }
 
 /**
