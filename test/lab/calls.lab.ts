@@ -86,7 +86,7 @@ for (const { family, transport, to, only } of cases) {
       const caller = await phone(lab, family, transport, 'manual');
       const before = pbx[to]!.recordings().length;
       await caller.call(`${inward[to]}608`, gateway(family, transport));
-      await sleep(SECONDS * 1000);
+      await pair.spoken(SECONDS);
       assert.equal((await pair.calls('termination')).length, 1);
       await caller.hangup();
       await pair.idle();
@@ -94,7 +94,7 @@ for (const { family, transport, to, only } of cases) {
       assertTone('PBX', listen(readWav(await newRecording(pbx[to]!, before)), PHONE_TONE), SECONDS);
       await caller.stop();
     },
-    { skip },
+    { skip, timed: true },
   );
 }
 
@@ -123,26 +123,31 @@ for (const { family, transport, number, from, only } of outwardCases) {
       callee.mark();
       pbx[from]!.call(number, 'tone');
       await callee.established();
-      await sleep(SECONDS * 1000);
+      await pair.spoken(SECONDS);
       pbx[from]!.hangupAll();
       await pair.idle();
       assertTone('phone', listen(readWav(callee.recording()), TONES[from]), SECONDS);
       assertTone('PBX', listen(readWav(await newRecording(pbx[from]!, before)), PHONE_TONE), SECONDS);
       await callee.stop();
     },
-    { skip },
+    { skip, timed: true },
   );
 }
 
-labTest(holder, 'echo: the phone hears its own tone, through both gateways and back', async (lab) => {
-  const caller = await phone(lab, 'v4', 'udp', 'manual');
-  await caller.call(`${inward.pbx4}600`, gateway('v4', 'udp'));
-  await sleep(SECONDS * 1000);
-  await caller.hangup();
-  await pair.idle();
-  assertTone('phone', listen(readWav(caller.recording()), PHONE_TONE), SECONDS - 0.4);
-  await caller.stop();
-});
+labTest(
+  holder,
+  'echo: the phone hears its own tone, through both gateways and back',
+  async (lab) => {
+    const caller = await phone(lab, 'v4', 'udp', 'manual');
+    await caller.call(`${inward.pbx4}600`, gateway('v4', 'udp'));
+    await pair.spoken(SECONDS);
+    await caller.hangup();
+    await pair.idle();
+    assertTone('phone', listen(readWav(caller.recording()), PHONE_TONE), SECONDS - 0.4);
+    await caller.stop();
+  },
+  { timed: true },
+);
 
 labTest(holder, 'early media: the tone before the answer is heard', async (lab) => {
   const caller = await phone(lab, 'v4', 'udp', 'manual');
@@ -210,34 +215,40 @@ labTest(
     assertTone('PBX', listen(readWav(await newRecording(pbx.pbx4!, before)), PHONE_TONE), SECONDS);
     await caller.stop();
   },
+  { timed: true },
 );
 
-labTest(holder, 'a remote user registers, is called by the PBX, and calls it', async (lab) => {
-  const user = await lab.baresip({
-    place: 'internet',
-    name: 'remote',
-    ip: host.digest.v4,
-    tone: PHONE_TONE,
-    answer: 'auto',
-    user: account.username,
-    password: account.password,
-    registrar: host.gw2.v4,
-  });
-  await user.heard(/200 OK|registered/i, 8000);
-  assert.equal((await pair.status('termination')).registrations, 1);
-  user.mark();
-  pbx.pbx4!.call(outward.registered, 'tone');
-  await user.established();
-  await sleep(SECONDS * 1000);
-  pbx.pbx4!.hangupAll();
-  await pair.idle();
-  assertTone('remote user', listen(readWav(user.recording()), TONES.pbx4), SECONDS);
-  await user.call(`${inward.pbx4}608`, hostPort(host.gw2.v4, 5060));
-  await sleep(1500);
-  await user.hangup();
-  await pair.idle();
-  await user.stop();
-});
+labTest(
+  holder,
+  'a remote user registers, is called by the PBX, and calls it',
+  async (lab) => {
+    const user = await lab.baresip({
+      place: 'internet',
+      name: 'remote',
+      ip: host.digest.v4,
+      tone: PHONE_TONE,
+      answer: 'auto',
+      user: account.username,
+      password: account.password,
+      registrar: host.gw2.v4,
+    });
+    await user.heard(/200 OK|registered/i, 8000);
+    assert.equal((await pair.status('termination')).registrations, 1);
+    user.mark();
+    pbx.pbx4!.call(outward.registered, 'tone');
+    await user.established();
+    await pair.spoken(SECONDS);
+    pbx.pbx4!.hangupAll();
+    await pair.idle();
+    assertTone('remote user', listen(readWav(user.recording()), TONES.pbx4), SECONDS);
+    await user.call(`${inward.pbx4}608`, hostPort(host.gw2.v4, 5060));
+    await sleep(1500);
+    await user.hangup();
+    await pair.idle();
+    await user.stop();
+  },
+  { timed: true },
+);
 
 labTest(holder, 'the command line shows the live call on both gateways, and its ladder', async (lab) => {
   const caller = await phone(lab, 'v4', 'udp', 'manual');

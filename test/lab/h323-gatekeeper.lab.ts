@@ -84,7 +84,7 @@ async function talk(from: Asterisk, channel: string, to: Asterisk): Promise<void
   await until('the call to be recorded at both ends', 10_000, () => {
     return from.recordings().length > before.from && to.recordings().length > before.to;
   });
-  await sleep(2300);
+  await pair.spoken(2);
   from.hangupAll();
   await pair.idle(6000);
   assertTone('caller', from.recordings()[before.from]!, to === pbx ? TONES.pbx : TONES.internet);

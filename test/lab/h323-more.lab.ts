@@ -108,7 +108,7 @@ for (const [name, digit, to] of MANNERS) {
     const caller = await phone(lab);
     const before = pbx[to]!.recordings().length;
     await caller.call(`${digit}608`, GW2);
-    await sleep(4000); // the first call of a lab begins slowly at either end
+    await pair.spoken(3);
     await caller.hangup();
     await pair.idle();
     const [near, far] = [listen(readWav(caller.recording()), TONES[to]), await recorded(to, before)];
@@ -163,7 +163,7 @@ for (const manner of ['fast-tunnel', 'fast-separate', 'slow-tunnel', 'slow-separ
     await until('the call to be connected', 10_000, async () =>
       (await pair.calls('relay')).some((call) => call.state === 'connected'),
     );
-    await sleep(3300);
+    await pair.spoken(3);
     pbx.pbx6!.hangupAll();
     await pair.idle();
     const near = await until('a recording', 4000, () => pbx.pbx6!.recordings()[before.pbx6]);

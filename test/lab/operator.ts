@@ -30,6 +30,7 @@ export interface CallLine {
   readonly state: string;
   readonly caller: string;
   readonly callee: string;
+  readonly streams: readonly { readonly packetsOut: number }[];
 }
 
 /** All descendants. */

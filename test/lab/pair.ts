@@ -170,6 +170,18 @@ export class Pair {
     }
   }
 
+  /**
+   * Until both gateways have sent so many seconds of packets of 20 ms to either end of every call. A test that listens waits for this and
+   * not for a time: how late a peer opens its media is the peer's affair.
+   */
+  async spoken(seconds: number): Promise<void> {
+    await until(`${seconds} s of sound sent to both ends`, (seconds + 20) * 1000, async () => {
+      const calls = (await Promise.all([this.calls('termination'), this.calls('relay')])).flat();
+      const sent = calls.map((call) => Math.max(0, ...call.streams.map((s) => s.packetsOut)));
+      return calls.length >= 2 && sent.every((packets) => packets >= 50 * seconds);
+    });
+  }
+
   report(role: Role): string {
     const process = this.#processes.get(role);
     const state =

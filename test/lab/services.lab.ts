@@ -62,7 +62,7 @@ labTest(
     await caller.call(`${inward.pbx4}63608`, hostPort(host.gw2.v4, 5060));
     await until('the transfer', 8000, async () => ((await transfers('termination'))['success'] ?? 0) >= 1);
     await until('one call left', 5000, async () => (await pair.calls('termination')).length === 1);
-    await sleep(3000);
+    await pair.spoken(3);
     assert.equal(pbx.channels(), 1, 'the first extension is free');
     await caller.hangup();
     await pair.idle();
@@ -121,7 +121,7 @@ labTest(
     callee.mark();
     pbx.originate(`PJSIP/${EXTENSION.username}`, 'tone');
     await callee.established();
-    await sleep(1500);
+    await pair.spoken(1.5);
     pbx.hangupAll();
     await pair.idle();
     const heard = listen(readWav(callee.recording()), PBX_TONE);

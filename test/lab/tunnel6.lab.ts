@@ -6,7 +6,6 @@ import { labTest, useLab } from './lab.ts';
 import { inward, Pair } from './pair.ts';
 import type { Asterisk } from './peers/asterisk.ts';
 import { hostPort } from './peers/sipp.ts';
-import { sleep } from './run.ts';
 import { listen } from './tone.ts';
 import { host } from './topology.ts';
 import { readWav } from './wav.ts';
@@ -32,7 +31,7 @@ labTest(
     );
     const phone = await lab.baresip({ place: 'internet', name: 'phone', ip: host.phone.v4, tone: 500 });
     await phone.call(`${inward.pbx6}608`, hostPort(host.gw2.v4, 5060));
-    await sleep(SECONDS * 1000);
+    await pair.spoken(SECONDS);
     await phone.hangup();
     await pair.idle();
     await capture.stop();
