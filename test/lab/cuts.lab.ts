@@ -73,7 +73,7 @@ labTest(
     await sleep(CUT_MS);
     heal();
     await pair.ready();
-    await sleep(1500);
+    await pair.spoken(8);
     assert.equal((await pair.calls('termination')).length, 1);
     assert.equal((await pair.calls('relay')).length, 1);
     await phone.hangup();
