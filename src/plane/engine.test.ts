@@ -125,6 +125,26 @@ test('after disorder in the tunnel frames leave in order again, and wait 15 ms a
   assert.deepEqual(sequences().slice(5), [6]);
 });
 
+test('a frame said again on another lane may come before its first copy: neither order is refused', () => {
+  const w = new World();
+  w.open();
+  w.frame(1, { flags: FLAG_DUPLICATE });
+  w.frame(1);
+  w.frame(2);
+  w.frame(2, { flags: FLAG_DUPLICATE });
+  w.frame(3, { flags: FLAG_DUPLICATE });
+  w.frame(3, { sent: (w.now - 400) & 0xffff });
+  assert.equal(w.rtpSent().length, 3);
+  w.now += 2001;
+  w.frame(3);
+  const { refused } = w.counters();
+  assert.equal(refused[REFUSALS.indexOf('sequence')], 1, 'once it is nobody’s second copy any more');
+  assert.equal(
+    refused.reduce((sum, by) => sum + by, 0),
+    1,
+  );
+});
+
 test('GW1 checks every frame again: format, size, rate, age, duplicates, direction', () => {
   const w = new World();
   w.open();

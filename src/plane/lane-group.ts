@@ -83,6 +83,7 @@ export class LaneGroup implements FrameSink {
   readonly #backlog = new FrameBacklog();
   /** Lanes of the batch being collected. */
   readonly #picked = new Int32Array(MAX_COPIES);
+  readonly #others = new Int32Array(2);
   #copies = 0;
   #batch = 0;
   #batchAt: Millis = 0;
@@ -125,6 +126,7 @@ export class LaneGroup implements FrameSink {
   flush(now: Millis): void {
     for (const lane of this.lanes) lane.settle(now);
     if (this.#backlog.size > 0) this.#drainBacklog(now);
+    if (this.quality.againAfterMs < Number.POSITIVE_INFINITY) this.#sayAgain(now);
     if (this.#copies > 0 && now - this.#batchAt < this.quality.holdMs(this.lanes.length)) {
       for (let i = 0; i < this.lanes.length; i++) if (!this.#isPicked(i)) this.lanes[i]!.flush(now);
       return;
@@ -136,6 +138,32 @@ export class LaneGroup implements FrameSink {
   #isPicked(index: number): boolean {
     for (let i = 0; i < this.#copies; i++) if (this.#picked[i] === index) return true;
     return false;
+  }
+
+  /** What a lane lost goes to another one while it is still in time. Where most lanes wait it is the path itself, and more would make it worse. */
+  #sayAgain(now: Millis): void {
+    const after = this.quality.againAfterMs;
+    let late = 0;
+    for (const lane of this.lanes) if (waits(lane, now) > after) late++;
+    if (late === 0 || 2 * late > this.lanes.length) return;
+    for (const lane of this.lanes) {
+      if (waits(lane, now) <= after) continue;
+      for (;;) {
+        const write = lane.overdueWrite(now, after);
+        if (write === undefined) break;
+        this.#other(lane, now)?.sendAgain(write, now);
+      }
+    }
+  }
+
+  /** The best lane beside this one, undefined where it is overdue as well. */
+  #other(lane: Lane, now: Millis): Lane | undefined {
+    const count = this.#policy.pick(this.lanes, 2, 0, now, this.#others);
+    for (let i = 0; i < count; i++) {
+      const other = this.lanes[this.#others[i]!]!;
+      if (other !== lane) return waits(other, now) > this.quality.overdueMs ? undefined : other;
+    }
+    return undefined;
   }
 
   keep(now: Millis): void {
@@ -302,11 +330,10 @@ export class LaneGroup implements FrameSink {
 
   /** Make before break: the old lane stays until the new one has proven itself. */
   #replaceStuck(now: Millis): void {
-    const waits = (lane: Lane | undefined): number =>
-      lane?.oldestAt === undefined ? 0 : now - lane.oldestAt - this.quality.overdueMs;
-    const all = this.lanes.length > 0 && this.lanes.every((lane) => waits(lane) > ALL_STUCK_MS);
+    const overdue = (lane: Lane): number => waits(lane, now) - this.quality.overdueMs;
+    const all = this.lanes.length > 0 && this.lanes.every((lane) => overdue(lane) > ALL_STUCK_MS);
     for (const slot of this.#slots) {
-      if (slot.lane === undefined || waits(slot.lane) < (all ? ALL_STUCK_MS : STUCK_MS)) continue;
+      if (slot.lane === undefined || overdue(slot.lane) < (all ? ALL_STUCK_MS : STUCK_MS)) continue;
       // While nothing gets through, a connection's own first packet may have been lost: it is not waited for either.
       if (slot.upcoming !== undefined && !(all && now - slot.dialledAt > ALL_STUCK_MS)) continue;
       slot.upcoming?.destroy();
@@ -415,6 +442,11 @@ export class LaneGroup implements FrameSink {
     if (answer.session !== this.session || answer.lane !== number) return false;
     return helloProven('acceptor', answer, this.key, exporter, systemCrypto);
   }
+}
+
+/** Milliseconds since the oldest octets that are not acknowledged. */
+function waits(lane: Lane, now: Millis): number {
+  return lane.oldestAt === undefined ? 0 : now - lane.oldestAt;
 }
 
 function ones(bits: number): number {

@@ -17,6 +17,7 @@ import {
   writeHeartbeat,
   writeMedia,
 } from '../tunnel/media-frame.ts';
+import { copyFrames, type SentWrite, SentWrites } from '../tunnel/sent-writes.ts';
 import type { LaneTcp, TcpCounts } from './lane-tcp.ts';
 import type { LaneWire, WireBuffer } from './lane-wire.ts';
 
@@ -94,6 +95,7 @@ export class Lane implements LaneView {
   #buffer: WireBuffer;
   #at = 0;
   readonly #log = new AckLog();
+  readonly #writes = new SentWrites();
   #sent = 0;
   #acknowledged = 0;
   /** Octets that the wire still holds because the kernel did not take them. */
@@ -186,6 +188,19 @@ export class Lane implements LaneView {
     this.#owner.dirty(this);
   }
 
+  /** The next write that should have been acknowledged by now, each once. */
+  overdueWrite(now: Millis, afterMs: number): SentWrite | undefined {
+    return this.#writes.overdue(this.#log.settled, now, afterMs);
+  }
+
+  /** What another lane wrote in vain so far, at once. */
+  sendAgain(write: SentWrite, now: Millis): void {
+    if (BUFFER - this.#at < write.length) this.flush(now);
+    const { bytes, start } = this.#buffer;
+    this.#at = copyFrames(write, bytes, start + this.#at) - start;
+    this.flush(now);
+  }
+
   sendHello(type: typeof FRAME_HELLO | typeof FRAME_HELLO_ACK, body: Uint8Array): void {
     this.#write(helloFrame(type, body));
   }
@@ -203,7 +218,9 @@ export class Lane implements LaneView {
     const buffer = this.#buffer;
     this.#buffer = this.#owner.pool.take();
     this.#at = 0;
-    this.#writing(octets, now);
+    const number = this.#writing(octets, now);
+    const again = this.#owner.quality()?.againAfterMs ?? Number.POSITIVE_INFINITY;
+    if (again < Number.POSITIVE_INFINITY) this.#writes.keep(number, buffer.bytes, buffer.start, octets, now);
     this.#wire.write(buffer, octets, this.#taken);
   }
 
@@ -212,11 +229,11 @@ export class Lane implements LaneView {
     this.#owner.pool.give(buffer);
   };
 
-  #writing(octets: number, now: Millis): void {
+  #writing(octets: number, now: Millis): number {
     this.#sent = (this.#sent + octets) >>> 0;
     this.#held += octets + RECORD_OCTETS;
-    this.#log.written(this.#owner.tcp === undefined ? octets : octets + RECORD_OCTETS, now);
     this.writtenAt = now;
+    return this.#log.written(this.#owner.tcp === undefined ? octets : octets + RECORD_OCTETS, now);
   }
 
   /** To be called a few times per second. */

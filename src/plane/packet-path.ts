@@ -27,6 +27,8 @@ import type { Udp } from './udp.ts';
 
 /** How much later than the fastest a frame may come and still be worth playing. */
 const STALE_MS = 200;
+/** TCP has said again by then what another lane said meanwhile. */
+const COPIES_MS = 2000;
 /** The second copy of a frame: dropped, and meant to be. */
 const SECOND_COPY = -3;
 
@@ -234,9 +236,12 @@ export class PacketPath {
     const isEvent = format.rules.kind === 'event';
     if (isEvent && !checkEvent(frame.bytes, frame.start, frame.length)) return REFUSED.payloadSize;
     const age = leg.session.age.of(frame.sent, now);
-    if (age > STALE_MS) return REFUSED.frameStale;
     const order = leg.frames.classify(frame.sequence);
-    if (order === DUPLICATE) return (frame.flags & FLAG_DUPLICATE) !== 0 ? SECOND_COPY : REFUSED.sequence;
+    const copy = (frame.flags & FLAG_DUPLICATE) !== 0;
+    if (copy) leg.copiesUntil = now + COPIES_MS;
+    // The first copy, which was said before anyone knew that there would be a second, may come last.
+    if (order === DUPLICATE) return now <= leg.copiesUntil ? SECOND_COPY : REFUSED.sequence;
+    if (age > STALE_MS) return REFUSED.frameStale;
     if (!leg.sends) return REFUSED.direction;
     if (!format.bucket.has(1, now)) return REFUSED.frameRate;
     format.bucket.spend(1);

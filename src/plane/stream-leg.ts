@@ -80,6 +80,8 @@ export class StreamLeg {
   readonly tally: TunnelTally;
   /** How much later than the fastest frames come, smoothed as RFC 3550 smooths jitter; -1: none came. */
   tunnelDelay = -1;
+  /** Frames may come twice until then. */
+  copiesUntil: Millis = Number.NEGATIVE_INFINITY;
   playing: EventSender | undefined;
   playingAt = 0; // timestamp of the event
   playingFormat: SendFormat | undefined;

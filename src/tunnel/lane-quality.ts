@@ -18,17 +18,26 @@ export class AckLog {
   #first = 0;
   #count = 0;
   #written = 0;
+  #numbered = 0;
+
+  /** So many of the numbered writes are acknowledged, the first ones. */
+  get settled(): number {
+    return this.#numbered - this.#count;
+  }
 
   /** When the oldest octet not acknowledged was written; undefined where there is none. */
   get oldestAt(): Millis | undefined {
     return this.#count === 0 ? undefined : this.#times[this.#first];
   }
 
-  written(octets: number, now: Millis): void {
+  /** Returns the write's number, from 0 on; -1 where it was counted to the one before. */
+  written(octets: number, now: Millis): number {
+    const full = this.#count === WRITES;
     this.#written += octets;
     this.outstanding += octets;
-    if (this.#count < WRITES) this.#times[(this.#first + this.#count++) % WRITES] = now;
+    if (!full) this.#times[(this.#first + this.#count++) % WRITES] = now;
     this.#ends[(this.#first + this.#count - 1) % WRITES] = this.#written;
+    return full ? -1 : this.#numbered++;
   }
 
   /** So many octets are still not acknowledged. Every write settled by that goes into `quality`. */
@@ -66,6 +75,8 @@ const TICK_MS = 6;
 const WINDOW_SHARE = 0.33;
 /** With copies lanes shall be independent: hardly more than one segment under way on each. */
 const LEAST_WITH_COPIES = 4;
+/** An acknowledgement may wait so long at the far end (TCP_DELACK_MAX_US in the plane) and for the next poll here. */
+const AGAIN_SLACK_MS = 12;
 /** As many lanes as a lossy path is given, where the session allows them. */
 export const MOST_LANES = 16;
 
@@ -128,6 +139,15 @@ export class PathQuality {
   holdMs(lanes: number): number {
     if (this.copies === 1 || lanes === 0) return 0;
     return Math.min(HOLD_MOST_MS, (this.roundTripMs * this.copies) / (SEGMENTS_PER_LANE * lanes));
+  }
+
+  /**
+   * A write not acknowledged for so long was lost, and its frames are worth saying again on another lane. Infinity: they are not, because the path
+   * is clean, every frame went out twice anyway, or acknowledgements come too late to tell in time.
+   */
+  get againAfterMs(): number {
+    if (!this.lossy || this.copies > 1 || this.#source === 'frames') return Number.POSITIVE_INFINITY;
+    return this.roundTripMs < 0 ? Number.POSITIVE_INFINITY : this.roundTripMs + AGAIN_SLACK_MS;
   }
 
   /** One write was acknowledged after `ms`. */

@@ -1,24 +1,17 @@
 /** Media lanes over bad paths (docs/media.md): both gateways' media planes across the WAN emulator, beside one TCP connection. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { allowCongestionControl } from './planes/congestion-control.ts';
 import { PlanePair } from './planes/plane-pair.ts';
 import { undisturbed } from './undisturbed.ts';
 import { speak, type VoiceResult, Wan, type WanOptions, WanTools, wanMissing } from './wan.ts';
 
-const CUBIC = ['net.ipv4.tcp_congestion_control=cubic', 'net.ipv4.tcp_no_metrics_save=1'];
-
 const missing = wanMissing();
 const skip = missing === undefined ? {} : { skip: missing };
 let tools: WanTools;
-let disallow = (): void => undefined;
 before(() => {
-  if (missing !== undefined) return;
-  tools = new WanTools();
-  disallow = allowCongestionControl('cubic');
+  if (missing === undefined) tools = new WanTools();
 });
 after(() => {
-  disallow();
   tools?.remove();
 });
 
@@ -33,7 +26,7 @@ async function spoken(
   pairOptions: { calls: number; maxLanes: number; implementation?: 'koffi' | 'dgram' },
   seconds: number,
 ): Promise<Spoken> {
-  const wan = await Wan.start(tools, path, CUBIC);
+  const wan = await Wan.start(tools, { congestion: 'cubic', ...path });
   const pair = new PlanePair();
   try {
     const { calls, maxLanes, implementation = 'auto' } = pairOptions;

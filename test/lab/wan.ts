@@ -29,6 +29,8 @@ export interface WanOptions {
   /** From the first `everyMs` on, everything is lost for `lengthMs` in each period. */
   readonly outage?: { readonly everyMs: number; readonly lengthMs: number };
   readonly seed?: number;
+  /** TCP's congestion control on this link, where a connection asks for no other; undefined: the system's. */
+  readonly congestion?: 'cubic';
 }
 
 /** One direction. Octets are those of IP packets. */
@@ -91,15 +93,16 @@ export class Wan {
     this.b = { namespace: `${name}-b`, ip: '10.77.0.2' };
   }
 
-  /** `sysctl`: settings of both namespaces. Names are unique to this process. */
-  static async start(tools: WanTools, options: WanOptions, sysctl: readonly string[] = []): Promise<Wan> {
+  /** Names are unique to this process. */
+  static async start(tools: WanTools, options: WanOptions): Promise<Wan> {
     const wan = new Wan(`vsgw-wan${process.pid}`);
     wan.#removeNamespaces();
     try {
       for (const side of [wan.a, wan.b]) {
         run('ip', ['netns', 'add', side.namespace]);
         inNamespace(side.namespace, ['ip', 'link', 'set', 'lo', 'up']);
-        if (sysctl.length > 0) inNamespace(side.namespace, ['sysctl', '-qw', ...sysctl]);
+        // What one connection learned of the path is not told to the next: every run begins alike.
+        inNamespace(side.namespace, ['sysctl', '-qw', 'net.ipv4.tcp_no_metrics_save=1']);
       }
       await wan.#startLink(tools.wanLink, options);
     } catch (error) {
@@ -157,6 +160,10 @@ export class Wan {
       inNamespace(side.namespace, ['ip', 'address', 'add', side.ip, 'peer', far.ip, 'dev', device]);
       const up = ['mtu', String(MTU), 'txqueuelen', '5000', 'up'];
       inNamespace(side.namespace, ['ip', 'link', 'set', device, ...up]);
+      if (options.congestion === undefined) continue;
+      // By the route, which needs no permission of the whole machine as a namespace's default does. A socket may still choose another.
+      const route = [`${far.ip}/32`, 'dev', device, 'src', side.ip, 'congctl', options.congestion];
+      inNamespace(side.namespace, ['ip', 'route', 'replace', ...route]);
     }
   }
 
@@ -317,30 +324,4 @@ export function straightCalls(wan: Wan, calls: number): VoiceWay {
     bTargetIp: wan.a.ip,
     routes,
   };
-}
-
-/** Share of the machine's processor time that was not idle between two readings, steal included: 0 .. 1. */
-export class MachineLoad {
-  #busy = 0;
-  #all = 0;
-
-  constructor() {
-    this.share();
-  }
-
-  /** Since the last reading. */
-  share(): number {
-    const line = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0] ?? '';
-    const [user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, soft = 0, steal = 0] = line
-      .trim()
-      .split(/\s+/)
-      .slice(1)
-      .map(Number);
-    const all = user + nice + system + idle + wait + irq + soft + steal;
-    const busy = all - idle - wait;
-    const share = all > this.#all ? (busy - this.#busy) / (all - this.#all) : 0;
-    this.#all = all;
-    this.#busy = busy;
-    return share;
-  }
 }
