@@ -4,7 +4,16 @@
  * (addresses, payload types) stays in the leg's adapter, which shows it as LegStreams to media control.
  */
 import type { Address } from '../machine/address.ts';
-import type { Cause, Direction, Format, MediaExchange, MediaKind, Party, Priority } from '../meta/message.ts';
+import type {
+  Cause,
+  Direction,
+  Format,
+  FormatParameter,
+  MediaExchange,
+  MediaKind,
+  Party,
+  Priority,
+} from '../meta/message.ts';
 
 /** Unique per gateway process, counts up from 1. */
 export type LegId = number;
@@ -101,6 +110,8 @@ export interface LegStream {
     readonly format: Format;
     readonly receivePayloadType: number;
     readonly sendPayloadType: number;
+    /** Fax: what the far end described, where it differs in meaning from ours (T.38 D.2.1: each says what it takes). */
+    readonly farParameters?: readonly FormatParameter[];
   }[];
 }
 

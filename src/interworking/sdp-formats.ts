@@ -39,6 +39,7 @@ const GRAMMAR: Partial<Record<FormatName, Partial<Record<ParameterName, RegExp>>
     't38-max-buffer': DIGITS,
     't38-max-datagram': DIGITS,
     't38-udp-ec': /^t38UDP(?:Redundancy|FEC|NoEC)$/,
+    't38-options': /^(?=.)(?:fill-bit-removal)?(?:(?:^|,)transcoding-mmr)?(?:(?:^|,)transcoding-jbig)?$/,
   },
 };
 
@@ -143,6 +144,12 @@ export function fmtpOf(payloadType: number, format: BareFormat): FormatParameter
   return text === '' ? undefined : { format: `${payloadType}`, text };
 }
 
+const FAX_OPTIONS = [
+  ['fill-bit-removal', 'fillBitRemoval'],
+  ['transcoding-mmr', 'transcodingMmr'],
+  ['transcoding-jbig', 'transcodingJbig'],
+] as const;
+
 /** T.38 D.2.1: the one format of an image stream over UDPTL. Clock rate 0: it has none. */
 export function t38Format(attributes: T38Attributes | undefined): BareFormat {
   const t = attributes ?? {};
@@ -153,6 +160,7 @@ export function t38Format(attributes: T38Attributes | undefined): BareFormat {
     ['t38-max-buffer', t.maxBuffer],
     ['t38-max-datagram', t.maxDatagram],
     ['t38-udp-ec', t.udpEc],
+    ['t38-options', FAX_OPTIONS.flatMap(([name, field]) => (t[field] === true ? [name] : [])).join(',')],
   ];
   const given = list.filter((p): p is [string, string | number] => p[1] !== undefined);
   const parameters = cleanParameters(
@@ -171,12 +179,17 @@ export function t38AttributesOf(format: BareFormat): T38Attributes {
   const maxBuffer = number('t38-max-buffer');
   const maxDatagram = number('t38-max-datagram');
   const udpEc = map.get('t38-udp-ec') as T38Attributes['udpEc'];
+  const options = (map.get('t38-options') ?? '').split(',');
   return {
     ...(version === undefined ? {} : { version }),
     ...(maxBitRate === undefined ? {} : { maxBitRate }),
     ...(rateManagement === undefined ? {} : { rateManagement }),
     ...(maxBuffer === undefined ? {} : { maxBuffer }),
     ...(maxDatagram === undefined ? {} : { maxDatagram }),
-    ...(udpEc === undefined ? {} : { udpEc }),
+    // Each leg mends by itself: parities are read, nobody is asked for them.
+    ...(udpEc === undefined ? {} : { udpEc: udpEc === 't38UDPFEC' ? 't38UDPRedundancy' : udpEc }),
+    ...Object.fromEntries(
+      FAX_OPTIONS.flatMap(([name, field]) => (options.includes(name) ? [[field, true]] : [])),
+    ),
   };
 }

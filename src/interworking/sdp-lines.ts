@@ -138,7 +138,7 @@ export function readStream(
   const formats = all.filter((f) => allowed.has(f.format));
   if (formats.length === 0) return 'no-format';
   const address = held || learned ? undefined : { ip, port: media.port };
-  const rtcp = address === undefined ? undefined : rtcpAddress(media, address, rules);
+  const rtcp = address === undefined || kind === 'image' ? undefined : rtcpAddress(media, address, rules);
   const packetTime = packetTimeOf(media);
   return {
     kind,
@@ -261,11 +261,15 @@ export function legStream(line: Line): LegStream {
     rtcpMux: local!.rtcpMux && (remote === undefined || remote.rtcpMux),
     ...(remote?.voipMetrics === true ? { voipMetrics: true } : {}),
     packetTime: remote?.packetTime ?? (first === undefined ? 20 : defaultPacketTime(first)),
-    formats: formats.map(({ format, payloadType }) => ({
-      format,
-      receivePayloadType: payloadType,
-      sendPayloadType: remote?.formats.find((r) => r.format.id === format.id)?.payloadType ?? -1,
-    })),
+    formats: formats.map(({ format, payloadType }) => {
+      const far = remote?.formats.find((r) => r.format.id === format.id);
+      return {
+        format,
+        receivePayloadType: payloadType,
+        sendPayloadType: far?.payloadType ?? -1,
+        ...(line.kind === 'image' && far !== undefined ? { farParameters: far.format.parameters } : {}),
+      };
+    }),
   };
 }
 

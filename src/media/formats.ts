@@ -135,11 +135,10 @@ export function maxPayload(format: FormatIdentity, packetTime: number): number {
 export function maxPacketsPerSecond(format: FormatIdentity, packetTime: number): number {
   const facts = FORMAT_FACTS[format.name];
   if (facts.plane === 'video') return 2000;
-  if (facts.plane === 'udptl') return 200;
   return Math.ceil(1100 / Math.min(SHORTEST_MS, packetTime));
 }
 
-/** How the plane checks and names packets of this format; -1 where a direction has no payload type. */
+/** How the plane checks and names packets of this format (not T.38: fax.ts); -1 where a direction has no payload type. */
 export function planeFormat(
   format: Format,
   packetTime: number,

@@ -28,6 +28,18 @@ export interface PlaneFormat {
   readonly kind: 'voice' | 'event' | 'comfort-noise' | 'video' | 'udptl';
   /** Voice: what the codec does to the E-model's rating; absent: as G.711. */
   readonly impairment?: CodecImpairment;
+  /** `udptl`, always there then; payload types are -1, and `maxPayload` is the greatest IFP packet. */
+  readonly udptl?: UdptlLimits;
+}
+
+/** What a fax stream was described with (T.38 D.2.1). Octets; datagrams include what repairs earlier ones. */
+export interface UdptlLimits {
+  /** Taken from the far end. */
+  readonly maxDatagramIn: number;
+  readonly maxBytesPerSecond: number;
+  /** Towards the far end: earlier IFP packets repeated in each datagram, as many as fit. */
+  readonly redundancy: number;
+  readonly maxDatagramOut: number;
 }
 
 export interface LegLocal {
@@ -154,6 +166,9 @@ export const REFUSALS = [
   'frame-rate',
   'not-rtp',
   'authentication',
+  'udptl',
+  'error-recovery',
+  'ifp',
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
 

@@ -3,6 +3,7 @@ import type { LegStream } from '../call/leg.ts';
 import { sameAddress } from '../machine/address.ts';
 import type { CallId, Priority } from '../meta/message.ts';
 import { META_LIMITS } from '../meta/message.ts';
+import { faxPlaneFormat } from './fax.ts';
 import { planeFormat } from './formats.ts';
 import type { LegLocal, RtpBase, SessionId, StreamLegConfig } from './plane-contract.ts';
 
@@ -40,7 +41,9 @@ export function legConfig(
     ...(data.latchHost === undefined ? {} : { latchHost: data.latchHost }),
     direction,
     formats: stream.formats.map((f) =>
-      planeFormat(f.format, packetTime, f.receivePayloadType, f.sendPayloadType),
+      f.format.name === 'T38'
+        ? faxPlaneFormat(f.format, f.farParameters)
+        : planeFormat(f.format, packetTime, f.receivePayloadType, f.sendPayloadType),
     ),
     cname: own.cname,
     rtpBase: own.rtpBase,

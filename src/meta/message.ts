@@ -86,6 +86,7 @@ export const PARAMETER_NAMES = [
   't38-max-buffer',
   't38-max-datagram',
   't38-udp-ec',
+  't38-options',
 ] as const;
 export type ParameterName = (typeof PARAMETER_NAMES)[number];
 export interface FormatParameter {

@@ -11,6 +11,7 @@ import { REFUSED } from '../rtp/refusal.ts';
 import type { SourceWords } from '../rtp/source-words.ts';
 import { eventOfDigit } from '../rtp/telephone-event.ts';
 import type { MediaFrame } from '../tunnel/media-frame.ts';
+import { faxFormat } from './fax-stream.ts';
 import { PacketPath } from './packet-path.ts';
 import type { LegTransforms } from './packet-transform.ts';
 import { type FrameSink, SessionStreams } from './session-streams.ts';
@@ -208,7 +209,7 @@ export class Engine implements UdpReceiver {
     }
     const slot = this.#freeSlots.pop() ?? this.#legs.length;
     const leg = new StreamLeg(config, session, slot, this.#udp, this.#options.random, now, resume);
-    const transforms = this.#options.transforms?.(config);
+    const transforms = leg.fax === undefined ? this.#options.transforms?.(config) : undefined;
     if (transforms !== undefined) {
       leg.rtpTransform = transforms.rtp;
       leg.rtcpTransform = transforms.rtcp;
@@ -228,7 +229,8 @@ export class Engine implements UdpReceiver {
     if (config.stream < 1 || config.stream > 0xffff_ffff) return 'stream id out of range';
     if (config.local.shared === true && config.source !== 'signalled')
       return 'a shared port needs a signalled source';
-    if (config.formats.some((f) => f.kind === 'udptl')) return 'udptl is not carried';
+    if (config.formats.some((f) => f.kind === 'udptl' && f.udptl === undefined))
+      return 'udptl without limits';
     return undefined;
   }
 
@@ -253,7 +255,7 @@ export class Engine implements UdpReceiver {
       });
     };
     step(2 * leg.slot, port, () => {
-      if (leg.config.rtcpMux) this.#bound(leg);
+      if (leg.config.rtcpMux || leg.fax !== undefined) this.#bound(leg);
       else step(2 * leg.slot + 1, port + 1, () => this.#bound(leg));
     });
   }
@@ -285,6 +287,11 @@ export class Engine implements UdpReceiver {
       this.#openFailed(config, 'no such stream');
       return;
     }
+    if ((faxFormat(config) !== undefined) !== (leg.fax !== undefined)) {
+      this.#close(leg, now);
+      this.#open(config, now);
+      return;
+    }
     const { local, rtcpMux } = leg.config;
     this.#countVideo(leg.config, -1);
     this.#countVideo(config, 1);
@@ -301,7 +308,8 @@ export class Engine implements UdpReceiver {
 
   #close(leg: StreamLeg | undefined, now: Millis): void {
     if (leg === undefined) return;
-    if (leg.opened && leg.rebuilder.packets > 0) this.#path.sendReport(leg, now, { bye: true });
+    if (leg.opened && leg.rebuilder.packets > 0 && leg.fax === undefined)
+      this.#path.sendReport(leg, now, { bye: true });
     if (leg.opened) this.#path.sendQuality(leg, now);
     this.#remove(leg);
     leg.session.closed(leg.config.stream, now);
@@ -354,6 +362,8 @@ export class Engine implements UdpReceiver {
         this.#path.sendReport(leg, now);
         this.#path.sendQuality(leg, now);
       }
+      // Who receives a fax has nothing to say for as long as a page takes.
+      if (leg.fax !== undefined) continue;
       const quietSince = Math.max(leg.expectedSince, leg.check.lastAcceptedAt);
       const expected = leg.receives && leg.destination !== undefined;
       if (!expected || leg.saidSilent || now - quietSince < SILENT_AFTER_MS) continue;

@@ -7,6 +7,7 @@ import { DUPLICATE, JUMP } from '../rtp/sequence-window.ts';
 import { SOURCE_REFUSED } from '../rtp/source-lock.ts';
 import { type SourceWords, sourceAddress } from '../rtp/source-words.ts';
 import { checkEvent, digitOfEvent, EVENT_LENGTH, parseEvent, rebuildEvent } from '../rtp/telephone-event.ts';
+import { PATIENT_MS } from '../tunnel/lane-scheduler.ts';
 import {
   CONTROL_CLOCK,
   CONTROL_PICTURE_LOSS,
@@ -20,13 +21,15 @@ import {
   mediaFrame,
 } from '../tunnel/media-frame.ts';
 import { QUALITY_LENGTH, readQuality, writeQuality } from '../tunnel/quality-report.ts';
+import { checkFaxFrame, faxFromFarEnd, faxToFarEnd } from './fax-path.ts';
 import { IDENTITY } from './packet-transform.ts';
 import type { ReportExtra } from './rtcp-reports.ts';
 import type { SendFormat, StreamLeg } from './stream-leg.ts';
 import type { Udp } from './udp.ts';
 
-/** How much later than the fastest a frame may come and still be worth playing. */
+/** How much later than the fastest a frame may come and still be worth playing, or (fax) of use. */
 const STALE_MS = 200;
+const FAX_STALE_MS = PATIENT_MS + STALE_MS;
 /** TCP has said again by then what another lane said meanwhile. */
 const COPIES_MS = 2000;
 /** The second copy of a frame: dropped, and meant to be. */
@@ -68,6 +71,11 @@ export class PacketPath {
     source: SourceWords,
     now: Millis,
   ): void {
+    if (leg.fax !== undefined) {
+      faxFromFarEnd(leg, leg.fax, this.#frame, bytes, start, length, source, now);
+      if (leg.fax.check.justLocked) this.#locked(leg);
+      return;
+    }
     if (leg.config.rtcpMux && isRtcp(bytes, start, length)) {
       this.rtcpFromFarEnd(leg, bytes, start, length, source, now);
       return;
@@ -109,7 +117,8 @@ export class PacketPath {
     source: SourceWords,
     now: Millis,
   ): void {
-    if (!leg.rtcpFrom(source)) {
+    // UDPTL has no RTCP (T.38 9.1).
+    if (leg.fax !== undefined || !leg.rtcpFrom(source)) {
       leg.refused[REFUSED.rtcpSource]!++;
       return;
     }
@@ -194,6 +203,10 @@ export class PacketPath {
   }
 
   sendReport(leg: StreamLeg, now: Millis, wanted: ReportExtra = {}): void {
+    if (leg.fax !== undefined) {
+      leg.reports.skip(now);
+      return;
+    }
     const codec = leg.config.voipMetrics === true ? leg.impairmentIn() : undefined;
     const extra = codec === undefined ? wanted : { ...wanted, voipMetricsOf: codec };
     const report = leg.reports.build(leg.check, leg.rebuilder, now, this.#wall(), extra);
@@ -209,7 +222,7 @@ export class PacketPath {
     if (leg.framesToTunnel === 0) return;
     writeQuality(this.#scratch, {
       framesSent: leg.framesToTunnel,
-      lost: leg.check.window.lost,
+      lost: (leg.fax ?? leg).check.window.lost,
       jitterMs: leg.check.reception.jitterMs,
     });
     this.#control(leg, 0, QUALITY_LENGTH, now);
@@ -241,10 +254,14 @@ export class PacketPath {
     if (copy) leg.copiesUntil = now + COPIES_MS;
     // The first copy, which was said before anyone knew that there would be a second, may come last.
     if (order === DUPLICATE) return now <= leg.copiesUntil ? SECOND_COPY : REFUSED.sequence;
-    if (age > STALE_MS) return REFUSED.frameStale;
+    const { fax } = leg;
+    if (age > (fax === undefined ? STALE_MS : FAX_STALE_MS)) return REFUSED.frameStale;
+    const content = fax === undefined ? ACCEPTED : checkFaxFrame(fax, frame, now);
+    if (content !== ACCEPTED) return content;
     if (!leg.sends) return REFUSED.direction;
     if (!format.bucket.has(1, now)) return REFUSED.frameRate;
     format.bucket.spend(1);
+    fax?.bytes.spend(frame.length);
     if (order === JUMP) leg.frames.restart(frame.sequence);
     else leg.frames.commit(frame.sequence);
     leg.framesFromTunnel++;
@@ -253,6 +270,10 @@ export class PacketPath {
   }
 
   #toFarEnd(leg: StreamLeg, format: SendFormat, frame: MediaFrame, now: Millis): void {
+    if (leg.fax !== undefined) {
+      faxToFarEnd(leg, leg.fax, frame, this.#udp);
+      return;
+    }
     if (leg.destination === undefined) return; // nowhere yet: an offer without an answer
     if (leg.playing !== undefined) {
       leg.rebuilder.swallow(frame.sequence);
@@ -320,7 +341,7 @@ export class PacketPath {
   }
 
   #locked(leg: StreamLeg): void {
-    leg.check.justLocked = false;
+    (leg.fax ?? leg).check.justLocked = false;
     if (leg.config.source === 'signalled') return;
     leg.aim();
     const { session, stream } = leg.config;

@@ -80,6 +80,11 @@ export class RtcpReports {
     this.#clock = { timestamp, high, low, at: now };
   }
 
+  /** Nothing is reported this time. */
+  skip(now: Millis): void {
+    this.nextAt = now + this.#interval();
+  }
+
   /** The next compound packet; sets `nextAt`. */
   build(
     check: ReceiveCheck,
@@ -88,7 +93,7 @@ export class RtcpReports {
     wall: WallMillis,
     extra: ReportExtra = {},
   ): Uint8Array {
-    this.nextAt = now + this.#interval();
+    this.skip(now);
     const sender = this.#sender(rebuilder, now, wall);
     const report: RtcpReport = {
       ssrc: rebuilder.ssrc,

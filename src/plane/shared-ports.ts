@@ -88,7 +88,8 @@ export class SharedPorts {
     const { remote, remoteRtcp, rtcpMux, local } = leg.config;
     const rtp = remote && parseSource(remote);
     const control = remoteRtcp ?? (remote && { ip: remote.ip, port: remote.port + 1 });
-    const rtcp = rtcpMux || control === undefined ? undefined : parseSource(control);
+    const alone = rtcpMux || leg.fax !== undefined; // UDPTL has no RTCP
+    const rtcp = alone || control === undefined ? undefined : parseSource(control);
     const port = this.#at(local);
     port.legs.add(leg); // an unused port would be closed
     this.#forget(leg, port);

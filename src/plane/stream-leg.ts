@@ -9,8 +9,9 @@ import { SequenceWindow } from '../rtp/sequence-window.ts';
 import { SourceLock } from '../rtp/source-lock.ts';
 import { parseSource, type SourceWords, sameHost, sameSource, sourceAddress } from '../rtp/source-words.ts';
 import { EventSender } from '../rtp/telephone-event.ts';
-import { FrameOrder } from '../tunnel/frame-order.ts';
+import { FAX, FrameOrder } from '../tunnel/frame-order.ts';
 import { TunnelTally } from '../tunnel/quality-report.ts';
+import { FaxStream, faxFormat } from './fax-stream.ts';
 import { IDENTITY, type PacketTransform } from './packet-transform.ts';
 import { heardAs, heardStream, RtcpReports } from './rtcp-reports.ts';
 import type { SessionStreams } from './session-streams.ts';
@@ -20,6 +21,8 @@ import type { Destination, Udp } from './udp.ts';
 export interface LegState {
   readonly rebuild: RebuildState;
   readonly locked?: { readonly ip: string; readonly port: number };
+  /** Fax: number of the newest datagram. */
+  readonly fax?: number;
 }
 
 /** A format towards the far end. */
@@ -49,7 +52,9 @@ export class StreamLeg {
   readonly reports: RtcpReports;
   /** What came over the tunnel. */
   readonly frames = new SequenceWindow();
-  readonly order = new FrameOrder();
+  readonly order: FrameOrder;
+  /** In place of what is RTP's here: T.38. */
+  readonly fax: FaxStream | undefined;
   readonly refused = new Float64Array(REFUSAL_COUNT);
   readonly sendFormats: (SendFormat | undefined)[] = new Array<undefined>(FORMATS).fill(undefined);
   /** Event formats that the far end has no payload type for: their events are told, not sent. */
@@ -109,6 +114,9 @@ export class StreamLeg {
     const remote = config.remote && parseSource(config.remote);
     this.lock = new SourceLock(config.source, remote, config.latchWindowMs, now);
     this.lock.latchHost = hostOf(config);
+    const fax = faxFormat(config);
+    this.fax = fax && new FaxStream(config, fax, this.lock, random, now, resume?.fax);
+    this.order = new FrameOrder(fax && FAX);
     const base = random.uint32();
     this.check = new ReceiveCheck(rulesOf(config), this.lock, base & 0xffff, random.uint32(), now);
     this.rebuilder = new Rebuilder(random, resume?.rebuild, config.rtpBase);
@@ -126,8 +134,10 @@ export class StreamLeg {
     const remote = config.remote && parseSource(config.remote);
     this.lock.latchHost = hostOf(config);
     const anew = this.lock.modify(config.source, remote, config.latchWindowMs, relearn, now);
-    if (anew) this.check.relearn();
+    if (anew) (this.fax ?? this).check.relearn();
     this.check.setRules(rulesOf(config), now);
+    const fax = faxFormat(config);
+    if (fax !== undefined) this.fax?.modify(config, fax, now);
     this.#apply(now);
     if (this.receives && !couldReceive) this.expectedSince = now;
     this.saidSilent = false;
@@ -201,8 +211,11 @@ export class StreamLeg {
   }
 
   state(now: Millis): LegState {
-    const rebuild = this.rebuilder.state(now);
-    return this.lock.isLocked ? { rebuild, locked: sourceAddress(this.lock.locked) } : { rebuild };
+    return {
+      rebuild: this.rebuilder.state(now),
+      ...(this.lock.isLocked ? { locked: sourceAddress(this.lock.locked) } : {}),
+      ...(this.fax === undefined ? {} : { fax: this.fax.sender.state }),
+    };
   }
 
   /** Whether a packet went either way since this was last asked: what did not move needs no new snapshot. */
@@ -214,7 +227,8 @@ export class StreamLeg {
   }
 
   counters(): StreamCounters {
-    const { config, check, reports } = this;
+    const { config, reports } = this;
+    const { window, late, duplicates } = (this.fax ?? this).check;
     const { jitterOut, roundTrip } = reports;
     return {
       session: config.session,
@@ -228,10 +242,10 @@ export class StreamLeg {
       framesFromTunnel: this.framesFromTunnel,
       framesLost: this.frames.lost,
       framesDuplicate: this.framesDuplicate,
-      lostIn: check.window.lost,
-      lateIn: check.late,
-      duplicatesIn: check.duplicates,
-      jitterInMs: check.reception.jitterMs,
+      lostIn: window.lost,
+      lateIn: late,
+      duplicatesIn: duplicates,
+      jitterInMs: this.check.reception.jitterMs,
       lostOut: reports.lostOut,
       jitterOutMs: jitterOut < 0 ? -1 : (1000 * jitterOut) / this.rebuilder.clockRate,
       roundTripMs: roundTrip.ms,
@@ -290,7 +304,8 @@ export class StreamLeg {
     this.toldFormats.fill(undefined);
     for (const rules of config.formats) {
       const told = rules.kind === 'event' && rules.sendPayloadType < 0;
-      if ((rules.sendPayloadType < 0 && !told) || rules.sendPayloadType > 127) continue;
+      const numbered = rules.kind !== 'udptl' && !told;
+      if ((rules.sendPayloadType < 0 && numbered) || rules.sendPayloadType > 127) continue;
       if (rules.format >= FORMATS) continue;
       const rate = rules.maxPacketsPerSecond;
       const kept = old[rules.format];

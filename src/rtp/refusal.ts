@@ -25,9 +25,13 @@ export const REFUSED = {
   notRtp: 19,
   /** SRTP: not authentic, or replayed. */
   authentication: 20,
+  /** Fax: no UDPTL datagram, what should repair earlier ones, an IFP packet in it (T.38 9.1, 7). */
+  udptl: 21,
+  errorRecovery: 22,
+  ifp: 23,
 } as const;
 
-export const REFUSAL_COUNT = 21;
+export const REFUSAL_COUNT = 24;
 
 /** The packet passed every check. */
 export const ACCEPTED = -1;

@@ -157,30 +157,44 @@ function fingerprint(value: string): Fingerprint | undefined {
   return { hash: hash.toLowerCase(), value: hex.toUpperCase() };
 }
 
-/** ITU-T T.38 D.2.1; names are compared without case because devices vary it. */
-function t38(media: Media, name: string, value: string): void {
+const RATE_MANAGEMENT = ['localTCF', 'transferredTCF'] as const;
+const ERROR_CORRECTION = ['t38UDPRedundancy', 't38UDPFEC', 't38UDPNoEC'] as const;
+
+/**
+ * ITU-T T.38 D.2.1. Names and values are compared without case and spaces, because devices vary them; the flags stand alone in the standard, and as
+ * `:0` and `:1` in devices.
+ */
+function t38(media: Media, name: string, text: string): void {
+  const value = text.trim();
   const number = /^\d{1,9}$/.test(value) ? Number(value) : undefined;
+  const flag = value === '' || value === '1' ? true : value === '0' ? false : undefined;
   const was: T38Attributes = media.t38 ?? {};
+  const told = (attributes: { [K in keyof T38Attributes]: T38Attributes[K] | undefined }): void => {
+    const [field, of] = Object.entries(attributes)[0]!;
+    if (of !== undefined) media.t38 = { ...was, [field]: of };
+  };
   switch (name.toLowerCase()) {
     case 't38faxversion':
-      if (number !== undefined) media.t38 = { ...was, version: number };
-      break;
+      return told({ version: number });
     case 't38maxbitrate':
-      if (number !== undefined) media.t38 = { ...was, maxBitRate: number };
-      break;
+      return told({ maxBitRate: number });
     case 't38faxmaxbuffer':
-      if (number !== undefined) media.t38 = { ...was, maxBuffer: number };
-      break;
+      return told({ maxBuffer: number });
     case 't38faxmaxdatagram':
-      if (number !== undefined) media.t38 = { ...was, maxDatagram: number };
-      break;
+      return told({ maxDatagram: number });
     case 't38faxratemanagement':
-      if (value === 'localTCF' || value === 'transferredTCF') media.t38 = { ...was, rateManagement: value };
-      break;
+      return told({ rateManagement: oneOf(RATE_MANAGEMENT, value) });
     case 't38faxudpec':
-      if (value === 't38UDPRedundancy' || value === 't38UDPFEC' || value === 't38UDPNoEC') {
-        media.t38 = { ...was, udpEc: value };
-      }
-      break;
+      return told({ udpEc: oneOf(ERROR_CORRECTION, value) });
+    case 't38faxfillbitremoval':
+      return told({ fillBitRemoval: flag });
+    case 't38faxtranscodingmmr':
+      return told({ transcodingMmr: flag });
+    case 't38faxtranscodingjbig':
+      return told({ transcodingJbig: flag });
   }
+}
+
+function oneOf<T extends string>(values: readonly T[], text: string): T | undefined {
+  return values.find((value) => value.toLowerCase() === text.toLowerCase());
 }

@@ -119,6 +119,9 @@ export interface T38Attributes {
   readonly maxBuffer?: number;
   readonly maxDatagram?: number;
   readonly udpEc?: 't38UDPRedundancy' | 't38UDPFEC' | 't38UDPNoEC';
+  readonly fillBitRemoval?: boolean;
+  readonly transcodingMmr?: boolean;
+  readonly transcodingJbig?: boolean;
 }
 
 export const SDP_LIMITS = {

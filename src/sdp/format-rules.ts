@@ -82,6 +82,16 @@ export function answerParameters(
       else out.set('events', events);
       break;
     }
+    case 'T38': {
+      // T.38 D.2.3: the answer raises neither version nor bit rate, and has the offer's way of checking the line.
+      for (const name of ['t38-version', 't38-bitrate']) {
+        const least = Math.min(...[offered, answered].map((m) => Number(m.get(name) ?? Number.NaN)));
+        if (!Number.isNaN(least)) out.set(name, `${least}`);
+      }
+      const management = offered.get('t38-rate-management');
+      if (management !== undefined) out.set('t38-rate-management', management);
+      break;
+    }
     case 'H264': {
       // RFC 6184 8.2.2: packetization-mode is symmetric.
       const mode = offered.get('packetization-mode');

@@ -78,5 +78,8 @@ function t38(t: T38Attributes): string[] {
     ...(t.maxBuffer === undefined ? [] : [`a=T38FaxMaxBuffer:${t.maxBuffer}`]),
     ...(t.maxDatagram === undefined ? [] : [`a=T38FaxMaxDatagram:${t.maxDatagram}`]),
     ...(t.udpEc === undefined ? [] : [`a=T38FaxUdpEC:${t.udpEc}`]),
+    ...(t.fillBitRemoval === true ? ['a=T38FaxFillBitRemoval'] : []),
+    ...(t.transcodingMmr === true ? ['a=T38FaxTranscodingMMR'] : []),
+    ...(t.transcodingJbig === true ? ['a=T38FaxTranscodingJBIG'] : []),
   ];
 }

@@ -2,11 +2,24 @@ import { distance16 } from '../bytes/sequence.ts';
 import type { Millis } from '../machine/machine.ts';
 import { MAX_PAYLOAD, type MediaFrame, mediaFrame } from './media-frame.ts';
 
-/** How long a frame waits for the one before it. Less than a packet time: the order costs no more than jitter buffers give. */
-const HOLD_MS = 15;
-/** Frames wait only on ways that brought some in another order lately: a gap of the origin's own costs nothing on a clean one. */
-const DISORDER_MS = 5000;
-const SLOTS = 4;
+export interface OrderRules {
+  /** How long a frame waits for the one before it. */
+  readonly holdMs: number;
+  /** Frames wait only on ways that brought some in another order so lately. */
+  readonly disorderMs: Millis;
+  readonly slots: number;
+}
+
+/**
+ * Less than a packet time: the order costs no more than jitter buffers give. And a gap of the origin's own costs nothing on a way that keeps the
+ * order.
+ */
+const VOICE: OrderRules = { holdMs: 15, disorderMs: 5000, slots: 4 };
+/**
+ * A fax receiver gives up what comes behind its successor, and does not mind a pause. The lanes bring what one of them has to send again within
+ * this time; the numbers have no gaps of the origin's (fax-stream.ts).
+ */
+export const FAX: OrderRules = { holdMs: 500, disorderMs: Number.POSITIVE_INFINITY, slots: 64 };
 /** A greater step is a new series. */
 const MAX_STEP = 100;
 
@@ -16,13 +29,20 @@ interface Slot {
   due: Millis;
 }
 
-/** Puts one stream's frames back into the order of their sequence numbers, within HOLD_MS. Nothing is allocated while they come in order. */
+/** Puts one stream's frames back into the order of their sequence numbers, as far as the rules wait. Nothing is allocated while they come in order. */
 export class FrameOrder {
+  readonly #rules: OrderRules;
   readonly #held: Slot[] = [];
   readonly #free: Slot[] = [];
   #started = false;
   #last = 0;
-  #disorderUntil: Millis = Number.NEGATIVE_INFINITY;
+  #disorderUntil: Millis;
+
+  constructor(rules: OrderRules = VOICE) {
+    this.#rules = rules;
+    this.#disorderUntil =
+      rules.disorderMs === Number.POSITIVE_INFINITY ? rules.disorderMs : Number.NEGATIVE_INFINITY;
+  }
 
   get holding(): boolean {
     return this.#held.length > 0;
@@ -38,10 +58,10 @@ export class FrameOrder {
       return false;
     }
     if (step <= 0) {
-      this.#disorderUntil = now + DISORDER_MS;
+      this.#disorderUntil = now + this.#rules.disorderMs;
       return false;
     }
-    if (step > 1 && now < this.#disorderUntil && this.#held.length < SLOTS) {
+    if (step > 1 && now < this.#disorderUntil && this.#held.length < this.#rules.slots) {
       this.#insert(frame, step, now);
       return true;
     }
@@ -68,7 +88,7 @@ export class FrameOrder {
     Object.assign(slot.frame, frame);
     slot.frame.bytes = slot.payload;
     slot.frame.start = 0;
-    slot.due = now + HOLD_MS;
+    slot.due = now + this.#rules.holdMs;
     let at = this.#held.length;
     while (at > 0 && distance16(this.#held[at - 1]!.frame.sequence, this.#last) > step) at--;
     this.#held.splice(at, 0, slot);

@@ -80,8 +80,11 @@ interface Waiting {
   since: Millis;
 }
 
+/** A fax waits as long as T.30 does before it asks again (T4, 3 s): what is late is a pause, what is lost is a line of the page or a call. */
+export const PATIENT_MS = 3000;
+
 /**
- * Frames no lane would take: a fixed ring per class (emergency first). What is older than the deadline is dropped here,
+ * Frames no lane would take: a fixed ring per class (emergency first). What is older than its deadline is dropped here,
  * before the socket, and counted; the newest frames survive a full ring.
  */
 export class FrameBacklog {
@@ -89,46 +92,54 @@ export class FrameBacklog {
   readonly #deadlineMs: number;
   readonly #emergency: Ring;
   readonly #normal: Ring;
+  readonly #patient: Ring;
 
   /** `capacity` frames of each class. */
   constructor(deadlineMs = 120, capacity = 2048) {
     this.#deadlineMs = deadlineMs;
     this.#emergency = new Ring(Math.ceil(capacity / 4));
     this.#normal = new Ring(capacity);
+    this.#patient = new Ring(capacity);
   }
 
   get size(): number {
-    return this.#emergency.size + this.#normal.size;
+    return this.#emergency.size + this.#normal.size + this.#patient.size;
   }
 
   /** Copies the frame. */
   add(frame: Readonly<MediaFrame>, now: Millis): void {
-    const ring = (frame.flags & FLAG_EMERGENCY) !== 0 ? this.#emergency : this.#normal;
+    const urgent = (frame.flags & FLAG_EMERGENCY) !== 0;
+    const ring = frame.patient ? this.#patient : urgent ? this.#emergency : this.#normal;
     if (ring.add(frame, now)) this.dropped++;
   }
 
   /** The next frame still worth sending, or undefined; valid until the next call of `take` or `add`. */
   take(now: Millis): MediaFrame | undefined {
-    return this.#next(this.#emergency, now) ?? this.#next(this.#normal, now);
+    const deadline = this.#deadlineMs;
+    return (
+      this.#next(this.#emergency, deadline, now) ??
+      this.#next(this.#normal, deadline, now) ??
+      this.#next(this.#patient, PATIENT_MS, now)
+    );
   }
 
   /** Drops what is past its deadline even while no lane is there to take it. */
   expire(now: Millis): void {
-    for (const ring of [this.#emergency, this.#normal]) {
-      while (ring.size > 0 && now - ring.oldest().since > this.#deadlineMs) {
-        ring.shift();
-        this.dropped++;
-      }
+    this.#expire(this.#emergency, this.#deadlineMs, now);
+    this.#expire(this.#normal, this.#deadlineMs, now);
+    this.#expire(this.#patient, PATIENT_MS, now);
+  }
+
+  #expire(ring: Ring, deadlineMs: number, now: Millis): void {
+    while (ring.size > 0 && now - ring.oldest().since > deadlineMs) {
+      ring.shift();
+      this.dropped++;
     }
   }
 
-  #next(ring: Ring, now: Millis): MediaFrame | undefined {
-    while (ring.size > 0) {
-      const waiting = ring.shift();
-      if (now - waiting.since <= this.#deadlineMs) return waiting.frame;
-      this.dropped++;
-    }
-    return undefined;
+  #next(ring: Ring, deadlineMs: number, now: Millis): MediaFrame | undefined {
+    this.#expire(ring, deadlineMs, now);
+    return ring.size > 0 ? ring.shift().frame : undefined;
   }
 }
 

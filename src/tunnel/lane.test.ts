@@ -72,7 +72,10 @@ function written(x: Media | { ack: number } | { stamp: number; reply: boolean } 
   if ('close' in x) return closeFrame(x.close);
   const { payload, ...fields } = x;
   const bytes = Uint8Array.from(payload);
-  return out.slice(0, writeMedia(out, 0, { ...fields, bytes, start: 0, length: bytes.length }));
+  return out.slice(
+    0,
+    writeMedia(out, 0, { ...fields, bytes, start: 0, length: bytes.length, patient: false }),
+  );
 }
 
 test('frames are read as they were written, however the stream is cut', () => {
@@ -235,6 +238,25 @@ test('what waits past its deadline is dropped before the socket and counted; eme
   backlog.add(frame(6), 2000);
   backlog.expire(2201);
   assert.deepEqual([backlog.dropped, backlog.size], [4, 0]);
+});
+
+test('a fax waits behind everything else and as long as T.30 does, whatever the deadline of speech', () => {
+  const backlog = new FrameBacklog(200, 4);
+  const frame = (sequence: number, patient: boolean): MediaFrame => ({
+    ...mediaFrame(),
+    sequence,
+    bytes: Uint8Array.of(sequence),
+    length: 1,
+    patient,
+  });
+  backlog.add(frame(1, true), 1000);
+  backlog.add(frame(2, false), 1000);
+  backlog.add(frame(3, true), 1000);
+  const next = (now: number): number | undefined => backlog.take(now)?.bytes[0];
+  assert.equal(next(1100), 2);
+  assert.equal(next(3900), 1);
+  assert.equal(next(4001), undefined);
+  assert.equal(backlog.dropped, 1);
 });
 
 test('age is measured against the fastest frame, across the wrap of the clock, and follows a slower way', () => {

@@ -78,6 +78,8 @@ export interface MediaFrame {
   bytes: Uint8Array;
   start: number;
   length: number;
+  /** Not on the wire: rather late than lost (fax). Who sends the frame says so. */
+  patient: boolean;
 }
 
 export function mediaFrame(): MediaFrame {
@@ -91,6 +93,7 @@ export function mediaFrame(): MediaFrame {
     bytes: new Uint8Array(0),
     start: 0,
     length: 0,
+    patient: false,
   };
 }
 

@@ -1,0 +1,186 @@
+import type { Millis } from '../machine/machine.ts';
+import { TokenBucket } from '../machine/token-bucket.ts';
+import { isIfp } from './ifp.ts';
+import { MAX_DATAGRAM } from './packet.ts';
+import { ACCEPTED, REFUSED } from './refusal.ts';
+import { DUPLICATE, IN_ORDER, JUMP, REORDERED, SequenceWindow } from './sequence-window.ts';
+import { SOURCE_CANDIDATE, SOURCE_REFUSED, type SourceLock } from './source-lock.ts';
+import type { SourceWords } from './source-words.ts';
+import { MAX_SECONDARIES, parseUdptl, udptlFields } from './udptl.ts';
+
+export interface UdptlRules {
+  /** Whether the far end may send at all. */
+  readonly receive: boolean;
+  /** Octets of a whole datagram. */
+  readonly maxDatagram: number;
+  readonly maxPacketsPerSecond: number;
+  /** Of whole datagrams, repetitions included. */
+  readonly maxBytesPerSecond: number;
+}
+
+/** Of one IFP packet that is new. */
+export interface FreshIfp {
+  start: number;
+  length: number;
+  /** 0 .. 65535 on this gateway's own scale: continuous where the far end began anew. */
+  sequence: number;
+}
+
+/**
+ * The checks of one fax stream's incoming UDPTL, in the order of ReceiveCheck and for its reasons: size, source, shape of everything in the
+ * datagram, direction, rate, sequence, and only then is anything committed. Error recovery ends here: `fresh` is every IFP packet that has
+ * not come before, those that only a repetition brought included, in order. `check` allocates nothing.
+ */
+export class UdptlCheck {
+  /** After ACCEPTED: the first `count` are new. */
+  readonly fresh: readonly FreshIfp[] = Array.from({ length: MAX_SECONDARIES + 1 }, () => ({
+    start: 0,
+    length: 0,
+    sequence: 0,
+  }));
+  count = 0;
+  /** Set when the last accepted datagram locked the source; the caller clears it. */
+  justLocked = false;
+  lastAcceptedAt: Millis;
+  readonly window = new SequenceWindow();
+  late = 0;
+  duplicates = 0;
+  readonly #fields = udptlFields();
+  readonly #lock: SourceLock;
+  #rules: UdptlRules;
+  #packets: TokenBucket;
+  #bytes: TokenBucket;
+  #shift: number;
+  #last = 0; // newest, own scale
+  #relearn = false;
+  #resyncAt = -1;
+
+  /** `base` 0..65535: random start of the neutral scale. */
+  constructor(rules: UdptlRules, lock: SourceLock, base: number, now: Millis) {
+    this.#rules = rules;
+    this.#lock = lock;
+    this.#shift = base;
+    this.lastAcceptedAt = now;
+    this.#packets = packetBucket(rules, now);
+    this.#bytes = byteBucket(rules, now);
+  }
+
+  setRules(rules: UdptlRules, now: Millis): void {
+    const was = this.#rules;
+    this.#rules = rules;
+    if (rules.maxPacketsPerSecond !== was.maxPacketsPerSecond) this.#packets = packetBucket(rules, now);
+    if (rules.maxBytesPerSecond !== was.maxBytesPerSecond) this.#bytes = byteBucket(rules, now);
+  }
+
+  /** After a negotiation: the next datagram may begin a new series. */
+  relearn(): void {
+    this.#relearn = true;
+  }
+
+  /** One datagram. ACCEPTED or a reason out of REFUSED. */
+  check(bytes: Uint8Array, start: number, length: number, source: SourceWords, now: Millis): number {
+    this.count = 0;
+    const place = this.#lock.classify(source, now);
+    if (place === SOURCE_REFUSED) return REFUSED.source;
+    if (length > MAX_DATAGRAM) return REFUSED.tooLong;
+    const rules = this.#rules;
+    if (length > rules.maxDatagram) return REFUSED.payloadSize;
+    const shape = this.#shape(bytes, start, length);
+    if (shape !== ACCEPTED) return shape;
+    if (!rules.receive) return REFUSED.direction;
+    if (!this.#packets.has(1, now) || !this.#bytes.has(length, now)) return REFUSED.rate;
+    const fields = this.#fields;
+    const candidate = place === SOURCE_CANDIDATE;
+    const known = this.window.started && !candidate && !this.#begins(fields.sequence);
+    if (known) {
+      const refusal = this.#series(fields.sequence);
+      if (refusal !== ACCEPTED) return refusal;
+    }
+    if (candidate) {
+      if (!this.#lock.prove(source, 0, fields.sequence, now)) return REFUSED.source;
+      this.justLocked = true;
+    } else if (!this.#lock.isLocked) {
+      this.#lock.lock(source);
+      this.justLocked = true;
+    }
+    this.#packets.spend(1);
+    this.#bytes.spend(length);
+    this.lastAcceptedAt = now;
+    this.#commit(!known || this.window.classify(fields.sequence) === JUMP);
+    return ACCEPTED;
+  }
+
+  #shape(bytes: Uint8Array, start: number, length: number): number {
+    const fields = this.#fields;
+    const shape = parseUdptl(bytes, start, length, fields);
+    if (shape !== ACCEPTED) return shape;
+    if (!isIfp(bytes, fields.primaryStart, fields.primaryLength)) return REFUSED.ifp;
+    for (let i = 0; i < fields.secondaries; i++) {
+      const octets = fields.lengths[i]!;
+      if (octets > 0 && !isIfp(bytes, fields.starts[i]!, octets)) return REFUSED.ifp;
+    }
+    return ACCEPTED;
+  }
+
+  /** After a negotiation: a series that goes on is not a new one, or its repetitions would count as new. */
+  #begins(sequence: number): boolean {
+    return this.#relearn && this.window.classify(sequence) !== IN_ORDER;
+  }
+
+  #series(sequence: number): number {
+    const order = this.window.classify(sequence);
+    if (order === DUPLICATE) {
+      this.duplicates++;
+      return REFUSED.sequence;
+    }
+    if (order === JUMP && sequence !== this.#resyncAt) {
+      // As RFC 3550 A.1: two in a row are needed to believe a jump. The second repeats the first.
+      this.#resyncAt = (sequence + 1) & 0xffff;
+      return REFUSED.sequence;
+    }
+    if (order === REORDERED) this.late++;
+    return ACCEPTED;
+  }
+
+  #commit(anew: boolean): void {
+    const { sequence, primaryStart, primaryLength, starts, lengths } = this.#fields;
+    this.#relearn = false;
+    this.#resyncAt = -1;
+    let first = anew;
+    // The oldest first: they leave in order.
+    for (let i = this.#fields.secondaries - 1; i >= 0; i--) {
+      if (lengths[i] === 0) continue;
+      if (this.#take((sequence - 1 - i) & 0xffff, starts[i]!, lengths[i]!, first)) first = false;
+    }
+    this.#take(sequence, primaryStart, primaryLength, first);
+  }
+
+  #take(sequence: number, start: number, length: number, first: boolean): boolean {
+    const { window } = this;
+    if (first) {
+      this.#shift = window.started ? (this.#last + 1 - sequence) & 0xffff : (this.#shift - sequence) & 0xffff;
+      if (window.started) window.restart(sequence);
+      else window.commit(sequence);
+    } else {
+      const order = window.classify(sequence);
+      if (order === DUPLICATE || order === JUMP) return false;
+      window.commit(sequence);
+    }
+    const own = (sequence + this.#shift) & 0xffff;
+    if (window.highest === sequence) this.#last = own;
+    const fresh = this.fresh[this.count++]!;
+    fresh.start = start;
+    fresh.length = length;
+    fresh.sequence = own;
+    return true;
+  }
+}
+
+function packetBucket({ maxPacketsPerSecond: rate }: UdptlRules, now: Millis): TokenBucket {
+  return new TokenBucket(Math.max(2, rate / 2), rate, now);
+}
+
+/** A burst of a second: what waited for the start of a page comes at once. */
+function byteBucket({ maxBytesPerSecond: rate }: UdptlRules, now: Millis): TokenBucket {
+  return new TokenBucket(Math.max(MAX_DATAGRAM, rate), rate, now);
+}
