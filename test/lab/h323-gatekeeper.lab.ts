@@ -2,14 +2,13 @@
 import assert from 'node:assert/strict';
 import { Capture } from './capture.ts';
 import { h323Change } from './h323-plan.ts';
+import { assertHeard } from './hearing.ts';
 import { labTest, useLab } from './lab.ts';
 import { Pair } from './pair.ts';
 import type { Asterisk } from './peers/asterisk.ts';
 import { hostPort } from './peers/sipp.ts';
 import { run, sleep, until } from './run.ts';
-import { listen } from './tone.ts';
 import { host } from './topology.ts';
-import { readWav } from './wav.ts';
 
 const TONES = { pbx: 440, internet: 620 } as const;
 const NUMBER = '4301';
@@ -71,13 +70,6 @@ function withGatekeeper(config: Record<string, unknown>): Record<string, unknown
   };
 }
 
-function assertTone(who: string, file: string, frequency: number): void {
-  const report = listen(readWav(file), frequency);
-  const what = `${who}: ${JSON.stringify(report)}`;
-  assert.ok(report.toneSeconds >= 1.4, what);
-  assert.ok(report.share > 0.9, what);
-}
-
 async function talk(from: Asterisk, channel: string, to: Asterisk): Promise<void> {
   const before = { from: from.recordings().length, to: to.recordings().length };
   from.originate(channel, 'tone');
@@ -87,8 +79,11 @@ async function talk(from: Asterisk, channel: string, to: Asterisk): Promise<void
   await pair.spoken(2);
   from.hangupAll();
   await pair.idle(6000);
-  assertTone('caller', from.recordings()[before.from]!, to === pbx ? TONES.pbx : TONES.internet);
-  assertTone('callee', to.recordings()[before.to]!, from === pbx ? TONES.pbx : TONES.internet);
+  for (const [who, end, frequency] of [
+    ['caller', from.recordings()[before.from]!, to === pbx ? TONES.pbx : TONES.internet],
+    ['callee', to.recordings()[before.to]!, from === pbx ? TONES.pbx : TONES.internet],
+  ] as const)
+    assertHeard(who, { file: end, frequency, seconds: 1.4 });
   await sleep(1000);
 }
 

@@ -9,13 +9,12 @@ import { after } from 'node:test';
 import { Capture } from './capture.ts';
 import { type CallPath, type Direction, h323Change, numberOf, originate } from './h323-plan.ts';
 import { pairwise, Results, type Scenario, scenarioPaths, soundPaths } from './h323-table.ts';
+import { assertHeard } from './hearing.ts';
 import { full, labTest, useLab } from './lab.ts';
 import { Pair } from './pair.ts';
 import type { Asterisk } from './peers/asterisk.ts';
 import { root, run, sleep, until } from './run.ts';
-import { listen } from './tone.ts';
 import { host } from './topology.ts';
-import { readWav } from './wav.ts';
 
 const TONES = { pbx: 440, internet: 620 } as const;
 const SECONDS = 3;
@@ -90,13 +89,7 @@ async function answered(path: CallPath, extension: string, leg: string): Promise
 }
 
 function assertTone(who: string, file: string, frequency: number): void {
-  const report = listen(readWav(file), frequency);
-  const what = `${who}: ${JSON.stringify(report)}`;
-  assert.ok(report.toneSeconds >= SECONDS * 0.7, what);
-  assert.ok(report.share > 0.9, what);
-  assert.ok(report.otherSeconds < 0.2, what);
-  const missing = report.gaps.reduce((sum, [from, to]) => sum + to - from, 0);
-  assert.ok(missing < SECONDS * 0.25, what);
+  assertHeard(who, { file, frequency, seconds: SECONDS * 0.7, missing: SECONDS * 0.25 });
 }
 
 async function sound(path: CallPath): Promise<void> {
