@@ -16,6 +16,8 @@ export interface Relay {
   readonly bIp: string;
   readonly routes: readonly Route[];
   readonly pids: readonly number[];
+  /** How long its workers stood still to collect garbage since the last call, ms each; about a second late. */
+  takePauses?(): readonly number[];
   stop(): Promise<void>;
 }
 

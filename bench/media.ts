@@ -13,6 +13,7 @@ import { disturbance, MachineTime, type TimeShares } from '../test/lab/machine-t
 import { PHONE_A, PHONE_B, phonePorts, type Relay, type Route } from './media-route.ts';
 import { startRtpengine } from './media-rtpengine.ts';
 import { LoopbackPair } from './support/loopback-pair.ts';
+import { type Pauses, pauses } from './support/pauses.ts';
 import { compile, runLoad } from './support/voice-load.ts';
 
 const CLOCK_TICK = Number(spawnSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }).stdout) || 100;
@@ -28,6 +29,8 @@ interface Measured {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly machine: TimeShares;
+  /** Of the pair's workers. */
+  readonly pauses: Pauses;
 }
 
 const { values: args } = parseArgs({
@@ -63,12 +66,14 @@ async function measure(load: string, dir: string, relay: Relay, seconds: number)
   const machine = new MachineTime();
   let before = 0;
   let after = 0;
+  let collected: readonly number[] = [];
   let shares: TimeShares = { busy: 0, stolen: 0 };
   const time = { seconds, warmUpSeconds: WARM_UP_SECONDS };
   const result = await runLoad(load, dir, relay, time, (over) => {
     if (over) after = cpuSeconds(relay.pids);
     else before = cpuSeconds(relay.pids);
     shares = machine.shares();
+    collected = relay.takePauses?.() ?? [];
   });
   const { sent, received, p50Ms, p99Ms } = result;
   return {
@@ -77,6 +82,7 @@ async function measure(load: string, dir: string, relay: Relay, seconds: number)
     p50Ms,
     p99Ms,
     machine: shares,
+    pauses: pauses(collected),
   };
 }
 
@@ -207,6 +213,9 @@ class Run {
       pairToRtpengine: ratio('rtpengine'),
       p50Ms: each((m) => m.p50Ms),
       p99Ms: each((m) => m.p99Ms),
+      gcPauses: Object.fromEntries(
+        this.#calls.map((calls) => [calls, this.#results.get(`${subject} ${calls}`)?.pauses ?? null]),
+      ),
     };
   }
 }

@@ -28,6 +28,7 @@ export class LoopbackPair {
   #opened = 0;
   #lanes = 0;
   #failed: string | undefined;
+  readonly #pausesMs: number[] = [];
 
   constructor(say: (text: string) => void) {
     this.#say = say;
@@ -49,10 +50,13 @@ export class LoopbackPair {
     await new Promise<void>((resolve) => this.#server?.listen(0, GW2, resolve));
     const { port } = this.#server.address() as { port: number };
     await this.#connect(port, lanes);
+    // As gateways have it: counters once per second.
+    for (const plane of [this.#gw1, this.#gw2]) plane.command(0, { kind: 'report', every: 1000 });
     const routes = this.#open(options);
     await this.#until(() => this.#opened === 2 * calls);
     const pids = [...this.#gw1.pids(), ...this.#gw2.pids()];
-    return { aIp: GW2, bIp: GW1, routes, pids, stop: () => this.stop() };
+    const takePauses = () => this.#pausesMs.splice(0);
+    return { aIp: GW2, bIp: GW1, routes, pids, takePauses, stop: () => this.stop() };
   }
 
   async stop(): Promise<void> {
@@ -64,7 +68,8 @@ export class LoopbackPair {
   #event(event: PlaneEvent): void {
     if (event.kind === 'opened') this.#opened++;
     if (event.kind === 'lane-up') this.#lanes++;
-    if (event.kind === 'ready') this.#say(`  worker: ${event.implementation}`);
+    if (event.kind === 'ready') this.#say(`  worker: ${event.implementation}, lanes by ${event.lanes}`);
+    if (event.kind === 'counters') this.#pausesMs.push(...(event.pausesMs ?? []));
     if (event.kind === 'closed') this.#count(event.counters);
     if (event.kind === 'open-failed') this.#failed = event.reason;
   }

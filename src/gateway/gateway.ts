@@ -266,7 +266,10 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     switch (event.kind) {
       case 'ready':
         gw.shards.set(shard, event.implementation);
-        gw.log('info', 'media worker ready', { shard, implementation: event.implementation });
+        {
+          const { implementation, lanes } = event;
+          gw.log('info', 'media worker ready', { shard, implementation, lanes });
+        }
         break;
       case 'shard-lost':
         gw.log('error', 'media worker lost', { shard, reason: event.reason });

@@ -217,7 +217,15 @@ export interface StreamCounters {
 
 /** Worker to main. */
 export type PlaneEvent =
-  | { readonly kind: 'ready'; readonly implementation: 'koffi' | 'dgram'; readonly shard: number }
+  | {
+      readonly kind: 'ready';
+      readonly shard: number;
+      readonly implementation: 'koffi' | 'dgram';
+      /** Whose TLS the lanes have: OpenSSL's own, or Node's where that cannot be called. */
+      readonly lanes: 'openssl' | 'node';
+      /** Of ports that streams share. Undefined: they have what the system gives every socket. */
+      readonly buffers?: SocketBuffers;
+    }
   | { readonly kind: 'opened'; readonly session: SessionId; readonly stream: StreamId }
   | {
       readonly kind: 'open-failed';
@@ -233,6 +241,8 @@ export type PlaneEvent =
       readonly lanes: readonly LaneCounters[];
       /** Datagrams on shared ports from nobody's far end, since the worker began; absent: none or not counted now. */
       readonly strangers?: number;
+      /** The worker's garbage collections since the last report, milliseconds each; absent: none. */
+      readonly pausesMs?: readonly number[];
     }
   | {
       readonly kind: 'source-locked';
@@ -269,6 +279,13 @@ export type PlaneEvent =
    */
   | { readonly kind: 'shard-lost'; readonly shard: number; readonly reason: string }
   | { readonly kind: 'shard-ready'; readonly shard: number };
+
+/** Octets that were asked for, and what the kernel granted of it (without what it adds for its own book-keeping). */
+export interface SocketBuffers {
+  readonly asked: number;
+  readonly receive: number;
+  readonly send: number;
+}
 
 export interface LaneCounters {
   readonly session: SessionId;

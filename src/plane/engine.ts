@@ -38,6 +38,8 @@ export interface EngineOptions {
   readonly wall: () => WallMillis;
   /** Asked when a leg is opened; absent or undefined: plain RTP. */
   readonly transforms?: (config: StreamLegConfig) => LegTransforms | undefined;
+  /** The process's garbage collections since the last call, ms each, for the reports. */
+  readonly pauses?: () => readonly number[];
 }
 
 export interface LegSnapshot {
@@ -382,7 +384,14 @@ export class Engine implements UdpReceiver {
     const lanes =
       this.#reportPhase === 0 ? [...this.#sessions.values()].flatMap((s) => s.lanes?.counters() ?? []) : [];
     const strangers = this.#reportPhase === 0 ? this.#shared.strangers : 0;
-    if (streams.length + lanes.length + strangers === 0) return;
-    this.#options.emit({ kind: 'counters', streams, lanes, ...(strangers > 0 ? { strangers } : {}) });
+    const pausesMs = this.#reportPhase === 0 ? (this.#options.pauses?.() ?? []) : [];
+    if (streams.length + lanes.length + strangers + pausesMs.length === 0) return;
+    this.#options.emit({
+      kind: 'counters',
+      streams,
+      lanes,
+      ...(strangers > 0 ? { strangers } : {}),
+      ...(pausesMs.length > 0 ? { pausesMs } : {}),
+    });
   }
 }

@@ -14,6 +14,7 @@ import type { Destination, Udp } from './udp.ts';
 export class FakeUdp implements Udp {
   readonly implementation = 'dgram';
   readonly polled = false;
+  readonly buffers = undefined;
   readonly outgoing = new Uint8Array(2048);
   arena: Uint8Array | undefined;
   readonly bound = new Map<number, Address>();

@@ -11,6 +11,8 @@ export interface PlaneOptions {
   /** 1..16; one shard each. */
   readonly workers: number;
   readonly implementation: 'auto' | 'koffi' | 'dgram';
+  /** `node`: lanes by Node's TLS although OpenSSL might be called. */
+  readonly lanes?: 'auto' | 'node';
   readonly tls: TlsIdentity;
 }
 
@@ -139,6 +141,7 @@ export class PlaneSupervisor {
       type: 'start',
       shard: shard.number,
       implementation: options.implementation,
+      lanes: options.lanes ?? 'auto',
       tls: options.tls,
     });
     return new Promise((resolve, reject) => {

@@ -11,6 +11,7 @@ const CACHED_SOURCES = 1024;
 export class DgramUdp implements Udp {
   readonly implementation = 'dgram';
   readonly polled = false;
+  readonly buffers = undefined;
   readonly outgoing = new Uint8Array(MAX_DATAGRAM + MOST_ADDED);
   readonly #receiver: UdpReceiver;
   readonly #sockets = new Map<number, dgram.Socket>();

@@ -1,4 +1,5 @@
 import { type Address, isIpv6 } from '../machine/address.ts';
+import type { SocketBuffers } from '../media/plane-contract.ts';
 import { copyBytes, MAX_DATAGRAM } from '../rtp/packet.ts';
 import { isV4, parseSource, type SourceWords, sourceWords } from '../rtp/source-words.ts';
 import { type Arena, type Native, type NativeMemory, viewOf } from './native.ts';
@@ -35,6 +36,7 @@ interface Calls {
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: number, length: number): number;
   setsockopt(fd: number, level: number, name: number, value: number, length: number): number;
+  getsockopt(fd: number, level: number, name: number, value: number, length: number): number;
   close(fd: number): number;
   sendmmsg(fd: number, messages: number, count: number, flags: number): number;
   sendto(fd: number, data: number, length: number, flags: number, to: number, toLength: number): number;
@@ -111,6 +113,7 @@ class SendBatch {
 export class KoffiUdp implements Udp {
   readonly implementation = 'koffi';
   readonly polled = true;
+  readonly buffers: SocketBuffers | undefined;
   readonly outgoing: Uint8Array;
   readonly arena: Uint8Array;
   readonly #arenaAt: number;
@@ -152,6 +155,7 @@ export class KoffiUdp implements Udp {
       socket: native.define('int socket(int, int, int)'),
       bind: native.define('int bind(int, uintptr_t, uint32_t)'),
       setsockopt: native.define('int setsockopt(int, int, int, uintptr_t, uint32_t)'),
+      getsockopt: native.define('int getsockopt(int, int, int, uintptr_t, uintptr_t)'),
       close: native.define('int close(int)'),
       sendto: native.define('intptr_t sendto(int, uintptr_t, size_t, int, uintptr_t, uint32_t)'),
       sendmmsg: native.define('int sendmmsg(int, uintptr_t, uint32_t, int)'),
@@ -172,6 +176,7 @@ export class KoffiUdp implements Udp {
     this.#nameLength = native.allocate(4);
     this.#nameLengthView = viewOf(this.#nameLength.bytes);
     this.#scratch = native.allocate(64);
+    this.buffers = this.#probe();
     const m = this.#messages;
     for (let i = 0; i < BATCH; i++) {
       const vector = BATCH * MSGHDR + i * IOVEC;
@@ -302,16 +307,32 @@ export class KoffiUdp implements Udp {
   }
 
   #share(token: number, fd: number): void {
-    const view = viewOf(this.#scratch.bytes);
-    for (const option of [SO_RCVBUF, SO_SNDBUF]) {
-      view.setUint32(0, SHARED_BUFFER, true);
-      this.#calls.setsockopt(fd, SOL_SOCKET, option, this.#scratch.address, 4);
-    }
+    for (const option of [SO_RCVBUF, SO_SNDBUF]) this.#buffer(fd, option);
     const dataAt = this.#freeData.pop() ?? this.#arena.take(BATCH * SLOT);
     if (dataAt < 0) return; // packet by packet, then
     const batch = new SendBatch(fd, this.#native, this.#arena, dataAt);
     this.#batches[token] = batch;
     this.#shared.push(batch);
+  }
+
+  /** What the kernel grants a shared socket, before there is one: the administrator is told at the start. */
+  #probe(): SocketBuffers | undefined {
+    const fd = this.#calls.socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return undefined;
+    const [receive, send] = [this.#buffer(fd, SO_RCVBUF), this.#buffer(fd, SO_SNDBUF)];
+    this.#calls.close(fd);
+    return { asked: SHARED_BUFFER, receive, send };
+  }
+
+  /** Asks for a shared socket's buffer; returns the octets granted. */
+  #buffer(fd: number, option: number): number {
+    const view = viewOf(this.#scratch.bytes);
+    const { address } = this.#scratch;
+    view.setUint32(0, SHARED_BUFFER, true);
+    this.#calls.setsockopt(fd, SOL_SOCKET, option, address, 4);
+    view.setUint32(8, 4, true); // the value's length, told and asked back
+    if (this.#calls.getsockopt(fd, SOL_SOCKET, option, address, address + 8) !== 0) return 0;
+    return view.getUint32(0, true) / 2; // socket(7): the kernel doubles what it was asked for, and tells that
   }
 
   #unshare(token: number): void {

@@ -1,4 +1,5 @@
 import type { Address } from '../machine/address.ts';
+import type { SocketBuffers } from '../media/plane-contract.ts';
 import type { SourceWords } from '../rtp/source-words.ts';
 
 /**
@@ -7,6 +8,8 @@ import type { SourceWords } from '../rtp/source-words.ts';
  */
 export interface Udp {
   readonly implementation: 'koffi' | 'dgram';
+  /** What a shared port's socket gets. */
+  readonly buffers: SocketBuffers | undefined;
   /** The datagram to send is built here, from offset 0. */
   readonly outgoing: Uint8Array;
   /** Binds. `done` gets a reason where that fails; it may be called before `open` returns. `shared`: many streams' packets will come and go here. */

@@ -8,6 +8,7 @@ export interface WorkerStart {
   readonly type: 'start';
   readonly shard: number;
   readonly implementation: 'auto' | 'koffi' | 'dgram';
+  readonly lanes: 'auto' | 'node';
   readonly tls: TlsIdentity;
 }
 

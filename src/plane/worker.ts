@@ -7,6 +7,7 @@ import type { PlaneEvent } from '../media/plane-contract.ts';
 import { monotonicNow, systemRandom, wallNow } from '../net/providers.ts';
 import type { TlsIdentity } from '../net/tls.ts';
 import { Engine } from './engine.ts';
+import { GcPauses } from './gc-pauses.ts';
 import { BufferPool } from './lane.ts';
 import { LaneAcceptor } from './lane-acceptor.ts';
 import { type LaneEnvironment, LaneGroup } from './lane-group.ts';
@@ -97,8 +98,10 @@ class Worker {
       frame: (streams, frame, now) => this.#engine.frame(streams, frame, now),
       dirty: () => this.#planFlush(),
     };
+    const pauses = new GcPauses();
     this.#engine = new Engine({
       random: systemRandom,
+      pauses: () => pauses.take(),
       emit: (event) => this.#emit(event),
       now: () => this.#now,
       wall: wallNow,
@@ -118,7 +121,15 @@ class Worker {
     await this.#openSockets(start);
     this.#engine.attach(this.#udp);
     this.#keeper = setInterval(() => this.#keep(), KEEP_IDLE_MS);
-    this.#emit({ kind: 'ready', implementation: this.#udp.implementation, shard: this.#shard });
+    const { implementation, buffers } = this.#udp;
+    const lanes = this.#wires.implementation;
+    this.#emit({
+      kind: 'ready',
+      shard: this.#shard,
+      implementation,
+      lanes,
+      ...(buffers === undefined ? {} : { buffers }),
+    });
   }
 
   /** Everything by system calls through koffi, or everything by Node: whichever was asked for or is to be had. */
@@ -134,7 +145,8 @@ class Worker {
         const native = await loadNative();
         const poller = new Poller(native);
         const arena = new Arena(native, ARENA);
-        this.#wires = openWires(native, poller, arena, start.tls);
+        this.#wires =
+          start.lanes === 'node' ? new NodeWires(start.tls) : openWires(native, poller, arena, start.tls);
         this.#udp = new KoffiUdp(receiver, native, poller, arena);
         this.#tcp = new KernelTcp(native);
         this.#poller = poller;

@@ -22,6 +22,7 @@ import { GatewayMetrics } from '../store/metrics.ts';
 import { H323Carrier } from './h323-carrier.ts';
 import { type Identities, readIdentities } from './identities.ts';
 import { MediaTotalsBook } from './media-totals.ts';
+import { bufferHint, sharesPorts } from './socket-buffers.ts';
 
 const REPORT_EVERY_MS = 1000;
 
@@ -346,9 +347,22 @@ export class GatewayProcess {
   }
 
   #planeEvent(shard: number, event: PlaneEvent): void {
-    if (event.kind === 'counters') this.#totals.report(event.streams);
+    if (event.kind === 'ready') this.#workerReady(event);
+    if (event.kind === 'counters') {
+      this.#totals.report(shard, event);
+      this.metrics.mediaPaused(event.pausesMs ?? []);
+    }
     if (event.kind === 'closed') this.#totals.closed(event.counters as StreamCounters);
     this.#input({ kind: 'plane', shard, event });
+  }
+
+  #workerReady({ shard, buffers }: Extract<PlaneEvent, { kind: 'ready' }>): void {
+    if (buffers === undefined) return;
+    this.metrics.setBuffers(buffers);
+    const hint = sharesPorts(this.#config) ? bufferHint(buffers) : undefined;
+    const { asked, receive, send } = buffers;
+    if (hint === undefined) this.#log.info('media socket buffers', { shard, asked, receive, send });
+    else this.#log.warn('media socket buffers', { shard, asked, receive, send, hint });
   }
 
   /** Make before break: the session moves to a connection with the new address or certificate. */

@@ -1,4 +1,4 @@
-import type { StreamCounters } from '../media/plane-contract.ts';
+import type { PlaneEvent, StreamCounters } from '../media/plane-contract.ts';
 import { REFUSALS } from '../media/plane-contract.ts';
 import type { MediaTotals } from '../store/metrics.ts';
 
@@ -8,9 +8,16 @@ type Totals = { -readonly [K in keyof MediaTotals]: MediaTotals[K] extends numbe
 export class MediaTotalsBook {
   readonly #ended = zero();
   readonly #live = new Map<string, StreamCounters>();
+  /** By worker, since it began. */
+  readonly #strangers = new Map<number, number>();
 
-  report(streams: readonly StreamCounters[]): void {
+  report(shard: number, { streams, strangers }: Extract<PlaneEvent, { kind: 'counters' }>): void {
     for (const stream of streams) this.#live.set(key(stream), stream);
+    if (strangers === undefined) return;
+    const before = this.#strangers.get(shard) ?? 0;
+    // A worker that was started again counts from 0.
+    this.#ended.strangers += strangers < before ? strangers : strangers - before;
+    this.#strangers.set(shard, strangers);
   }
 
   closed(stream: StreamCounters): void {
@@ -42,6 +49,7 @@ function zero(): Totals {
     lostOut: 0,
     tunnelLost: 0,
     framesDuplicate: 0,
+    strangers: 0,
     refused: REFUSALS.map(() => 0),
   };
 }

@@ -14,6 +14,7 @@ const TOTALS: MediaTotals = {
   lostOut: 0,
   tunnelLost: 0,
   framesDuplicate: 0,
+  strangers: 0,
   refused: [],
 };
 
@@ -72,6 +73,29 @@ describe('metrics', () => {
       'direction="out",protocol="ras",message="admissionReject"',
     ])
       assert.ok(body.includes(`voip_sgw_h323_messages_total{${labels},${ID}} 1`), labels);
+  });
+
+  test('datagrams from nobody’s far end are refused media as well, with a reason of their own', async () => {
+    const metrics = make();
+    metrics.setMedia({ ...TOTALS, strangers: 7 });
+    metrics.setMedia({ ...TOTALS, strangers: 9 });
+    const { body } = await metrics.render();
+    assert.ok(body.includes(`voip_sgw_media_refused_packets_total{reason="stranger",${ID}} 9`), body);
+  });
+
+  test('tell what media workers paused for, and the socket buffers they asked for and got', async () => {
+    const metrics = make();
+    metrics.mediaPaused([0.4, 7]);
+    metrics.setBuffers({ asked: 4096, receive: 1024, send: 4096 });
+    const { body } = await metrics.render();
+    assert.ok(body.includes(`voip_sgw_media_pause_seconds_bucket{le="0.005",${ID}} 1`), body);
+    assert.ok(body.includes(`voip_sgw_media_pause_seconds_count{${ID}} 2`));
+    for (const [labels, octets] of [
+      ['direction="receive",what="granted"', 1024],
+      ['direction="send",what="granted"', 4096],
+      ['direction="receive",what="asked"', 4096],
+    ] as const)
+      assert.ok(body.includes(`voip_sgw_media_socket_buffer_bytes{${labels},${ID}} ${octets}`), labels);
   });
 
   test('add what running media totals grew by, and go on after a worker began at zero', async () => {

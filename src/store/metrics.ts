@@ -5,6 +5,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { StreamQuality } from '../call/quality.ts';
 import { COUNTER_NAMES, type CounterName } from '../gateway/contract.ts';
+import type { SocketBuffers } from '../media/plane-contract.ts';
 
 const MAX_LABELS = 200;
 
@@ -39,6 +40,8 @@ export interface MediaTotals {
   /** In the tunnel, towards this gateway: what was sent and never came, and second copies. */
   readonly tunnelLost: number;
   readonly framesDuplicate: number;
+  /** Datagrams on shared ports from nobody's far end: no stream counts them. */
+  readonly strangers: number;
   /** Slots as in `refusals` of the constructor. */
   readonly refused: readonly number[];
 }
@@ -134,6 +137,17 @@ export class GatewayMetrics {
     'media_refused_packets_total',
     'Media packets and frames refused by the plane',
     ['reason'],
+  );
+  readonly #pauses = this.#histogram(
+    'media_pause_seconds',
+    'Pauses of media workers for garbage collection',
+    [],
+    [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1],
+  );
+  readonly #buffers = this.#gauge(
+    'media_socket_buffer_bytes',
+    'Buffers of media ports that streams share: asked for, and granted by the kernel',
+    ['direction', 'what'],
   );
   readonly #cdr = this.#gauge('cdr_records', 'Call records by fate', ['fate']);
   readonly #routeLabel = new BoundedLabel();
@@ -234,7 +248,25 @@ export class GatewayMetrics {
       const more = added(totals.refused[slot] ?? 0, last?.refused[slot]);
       if (more > 0) this.#mediaRefused.inc({ reason }, more);
     });
+    const strangers = added(totals.strangers, last?.strangers);
+    if (strangers > 0) this.#mediaRefused.inc({ reason: 'stranger' }, strangers);
     this.#last = totals;
+  }
+
+  /** A media worker stood still so long, each, to collect garbage. */
+  mediaPaused(pausesMs: readonly number[]): void {
+    for (const ms of pausesMs) this.#pauses.observe(ms / 1000);
+  }
+
+  /** Octets asked for and granted; the same for every media worker. */
+  setBuffers({ asked, receive, send }: SocketBuffers): void {
+    for (const [direction, granted] of [
+      ['receive', receive],
+      ['send', send],
+    ] as const) {
+      this.#buffers.set({ direction, what: 'asked' }, asked);
+      this.#buffers.set({ direction, what: 'granted' }, granted);
+    }
   }
 
   /** A stream of a call has ended. */
