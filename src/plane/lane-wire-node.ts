@@ -31,7 +31,7 @@ export class NodeWires implements LaneWires {
       const events = socket._parent && this.#accepting.get(socket._parent);
       if (socket._parent) this.#accepting.delete(socket._parent);
       socket.destroy();
-      events?.closed(`TLS: ${(error instanceof Error ? error.message : 'handshake failed').slice(0, 200)}`);
+      events?.closed(handshakeFailure(error, socket));
     });
   }
 
@@ -59,10 +59,12 @@ export class NodeWires implements LaneWires {
   accept(socket: Socket, events: WireEvents): Connecting {
     this.#accepting.set(socket, events);
     socket.on('error', ignore);
-    socket.once('close', () => {
-      // Before its handshake was over: nobody else would say so.
-      if (this.#accepting.delete(socket)) events.closed(undefined);
-    });
+    // Before its handshake was over, and the server does not say why (it does so after this): nobody else would tell.
+    socket.once('close', () =>
+      setImmediate(() => {
+        if (this.#accepting.delete(socket)) events.closed(undefined);
+      }),
+    );
     this.#server.emit('connection', socket);
     return socket;
   }
@@ -147,6 +149,13 @@ class NodeWire implements LaneWire {
   destroy(): void {
     this.#socket.destroy();
   }
+}
+
+/** Where the certificate was refused Node's error says no more than that the connection ended. */
+function handshakeFailure(error: unknown, socket: tls.TLSSocket): string {
+  const why = socket.authorizationError as unknown;
+  if (typeof why === 'string') return 'certificate not verified';
+  return `TLS: ${(error instanceof Error ? error.message : 'handshake failed').slice(0, 200)}`;
 }
 
 function ignore(): void {}

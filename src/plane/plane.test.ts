@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import dgram from 'node:dgram';
+import { readFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { before, test } from 'node:test';
 import tls from 'node:tls';
@@ -13,7 +14,8 @@ import { LANE_EXPORTER_LABEL, writeHello } from '../tunnel/lane-hello.ts';
 import { FRAME_HELLO, helloFrame } from '../tunnel/media-frame.ts';
 import { PlaneSupervisor } from './supervisor.ts';
 
-type Implementation = 'koffi' | 'dgram';
+/** `koffi-node`: sockets through koffi, lanes by Node's TLS, as where OpenSSL cannot be called. */
+type Implementation = 'koffi' | 'koffi-node' | 'dgram';
 
 const SESSION = 'session-under-test';
 const KEY = randomBytes(32);
@@ -73,6 +75,12 @@ async function eventually(check: () => boolean, what: string | (() => string), m
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+function options(implementation: Implementation) {
+  return implementation === 'koffi-node'
+    ? ({ implementation: 'koffi', lanes: 'node' } as const)
+    : { implementation };
+}
+
 /** Two planes and the media port between them, through a TCP relay that can be cut or stopped. */
 class Pair {
   readonly a = new Side(); // GW1: dials
@@ -86,8 +94,8 @@ class Pair {
 
   async start(implementations: readonly [Implementation, Implementation], workers = 1): Promise<void> {
     await Promise.all([
-      this.a.plane.start({ workers, implementation: implementations[0], tls: gw1 }),
-      this.b.plane.start({ workers, implementation: implementations[1], tls: gw2 }),
+      this.a.plane.start({ workers, ...options(implementations[0]), tls: gw1 }),
+      this.b.plane.start({ workers, ...options(implementations[1]), tls: gw2 }),
     ]);
     this.#server = createServer({ pauseOnConnect: true }, (socket) => this.b.plane.acceptLane(socket));
     const target = await listening(this.#server);
@@ -284,6 +292,9 @@ const pairings: [Implementation, Implementation][] = koffiLoads
       ['dgram', 'dgram'],
       ['koffi', 'dgram'],
       ['dgram', 'koffi'],
+      ['koffi-node', 'koffi'],
+      ['koffi', 'koffi-node'],
+      ['koffi-node', 'koffi-node'],
     ]
   : [['dgram', 'dgram']];
 
@@ -362,8 +373,16 @@ for (const implementations of pairings) {
     const pair = new Pair();
     t.after(() => pair.stop());
     await pair.start(implementations);
-    assert.equal(pair.a.of('ready')[0]!.implementation, implementations[0]);
-    assert.equal(pair.b.of('ready')[0]!.implementation, implementations[1]);
+    for (const [side, implementation] of [
+      [pair.a, implementations[0]],
+      [pair.b, implementations[1]],
+    ] as const) {
+      const { implementation: has, lanes, buffers } = side.of('ready')[0]!;
+      assert.equal(has, options(implementation).implementation);
+      assert.equal(lanes, implementation === 'koffi' ? 'openssl' : 'node');
+      assert.equal(buffers !== undefined, has === 'koffi');
+      assert.ok(buffers === undefined || (buffers.receive > 0 && buffers.receive <= buffers.asked));
+    }
     pair.session();
     await pair.a.until('lane-up', 2);
     const { inside, outside, innerLeg, outerLeg } = await call(pair, 7);
@@ -472,44 +491,46 @@ test('latching: replies follow the first proven source and cannot be stolen late
   for (const phone of [inside, natted, thief]) phone.socket.close();
 });
 
-test('a lane without proof, of another site, or without a certificate is refused', async (t) => {
-  const pair = new Pair();
-  t.after(() => pair.stop());
-  await pair.start([both, both]);
-  pair.session(1);
-  await pair.a.until('lane-up');
+for (const acceptor of koffiLoads ? (['koffi', 'koffi-node', 'dgram'] as const) : (['dgram'] as const)) {
+  test(`a lane without proof, of another site, or without a certificate is refused: ${acceptor}`, async (t) => {
+    const pair = new Pair();
+    t.after(() => pair.stop());
+    await pair.start([both, acceptor]);
+    pair.session(1);
+    await pair.a.until('lane-up');
 
-  const dial = (identity: TlsIdentity, key: Uint8Array): Promise<string> =>
-    new Promise((resolve) => {
-      const socket = tls.connect(
-        { ...tunnelClientOptions(identity, 'gw2.example'), port: pair.port, host: '127.0.0.1' },
-        () => {
-          const exporter = socket.exportKeyingMaterial(32, LANE_EXPORTER_LABEL, Buffer.alloc(0));
-          const hello = { shard: 0, lane: 5, session: SESSION };
-          socket.write(helloFrame(FRAME_HELLO, writeHello('dialer', hello, key, exporter, systemCrypto)));
-        },
-      );
-      const got: Buffer[] = [];
-      socket.on('data', (d) => got.push(d));
-      socket.on('error', () => undefined);
-      socket.on('close', () => resolve(Buffer.concat(got).toString('hex')));
-    });
-  // 2 octets: close frame (type 3), reason 3: hello-refused.
-  assert.equal(await dial(gw1, randomBytes(32)), '00023003');
-  assert.match((await pair.b.until('lane-refused', 1)).reason, /no proof/);
-  assert.equal(
-    await dial(otherSite, KEY),
-    '00023003',
-    'the key alone is not enough: the name must be the site',
-  );
-  assert.match((await pair.b.until('lane-refused', 2)).reason, /not of site-a/);
-  const stranger = await createAuthority('stranger');
-  const made = await issueCertificate(stranger, { use: 'relay', dnsNames: ['site-a.example'] });
-  const identity = { certificate: made.certificate, key: made.key, ca: authority.certificate };
-  assert.equal(await dial(identity, KEY), '');
-  await pair.b.until('lane-refused', 3);
-  assert.equal(pair.b.of('lane-up').length, 1);
-});
+    const dial = (identity: TlsIdentity, key: Uint8Array): Promise<string> =>
+      new Promise((resolve) => {
+        const socket = tls.connect(
+          { ...tunnelClientOptions(identity, 'gw2.example'), port: pair.port, host: '127.0.0.1' },
+          () => {
+            const exporter = socket.exportKeyingMaterial(32, LANE_EXPORTER_LABEL, Buffer.alloc(0));
+            const hello = { shard: 0, lane: 5, session: SESSION };
+            socket.write(helloFrame(FRAME_HELLO, writeHello('dialer', hello, key, exporter, systemCrypto)));
+          },
+        );
+        const got: Buffer[] = [];
+        socket.on('data', (d) => got.push(d));
+        socket.on('error', () => undefined);
+        socket.on('close', () => resolve(Buffer.concat(got).toString('hex')));
+      });
+    // 2 octets: close frame (type 3), reason 3: hello-refused.
+    assert.equal(await dial(gw1, randomBytes(32)), '00023003');
+    assert.match((await pair.b.until('lane-refused', 1)).reason, /no proof/);
+    assert.equal(
+      await dial(otherSite, KEY),
+      '00023003',
+      'the key alone is not enough: the name must be the site',
+    );
+    assert.match((await pair.b.until('lane-refused', 2)).reason, /not of site-a/);
+    const stranger = await createAuthority('stranger');
+    const made = await issueCertificate(stranger, { use: 'relay', dnsNames: ['site-a.example'] });
+    const identity = { certificate: made.certificate, key: made.key, ca: authority.certificate };
+    assert.equal(await dial(identity, KEY), '');
+    await pair.b.until('lane-refused', 3);
+    assert.equal(pair.b.of('lane-up').length, 1);
+  });
+}
 
 test('lanes that are cut, or established but dead, come back and the call goes on', async (t) => {
   const pair = new Pair();
@@ -669,6 +690,44 @@ for (const implementation of koffiLoads ? (['koffi', 'dgram'] as const) : (['dgr
     await pair.b.until('opened', 2);
     assert.equal(pair.a.of('open-failed').length + pair.b.of('open-failed').length, 0);
     await heard('sound after');
+    for (const phone of [inside, outside]) phone.socket.close();
+  });
+}
+
+/** How often the process's first thread has waited for something (proc_pid_status(5)): every poll is a wait. */
+function waits(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)?.[1]);
+}
+
+for (const implementation of koffiLoads ? (['koffi', 'koffi-node'] as const) : []) {
+  test(`without a call nothing is polled, before the first and after the last: ${implementation}`, async (t) => {
+    const pair = new Pair();
+    t.after(() => pair.stop());
+    await pair.start([implementation, implementation]);
+    pair.session();
+    await pair.a.until('lane-up', 2);
+    // A processor that is taken away makes waits fewer, never more: idle is seen in any window, polling in one of several.
+    const perSecond = async (): Promise<number> => {
+      const [pid] = pair.a.plane.pids();
+      const [before, from] = [waits(pid!), Date.now()];
+      await pause(600);
+      return (1000 * (waits(pid!) - before)) / (Date.now() - from);
+    };
+    const IDLE = 40; // heartbeats of two lanes and the worker's own clock; the slowest poll is at least 100
+    const some = async (check: (rate: number) => boolean, what: string): Promise<void> => {
+      const seen: number[] = [];
+      while (seen.length < 12) {
+        seen.push(await perSecond());
+        if (check(seen.at(-1)!)) return;
+      }
+      assert.fail(`${what}: ${seen.map((rate) => rate.toFixed(0))} per second`);
+    };
+    await some((rate) => rate < IDLE, 'idle before');
+    const { inside, outside } = await call(pair, 23);
+    await some((rate) => rate > 2 * IDLE, 'polling while a call is up');
+    pair.a.plane.command(0, { kind: 'close', session: SESSION, stream: 23 });
+    await some((rate) => rate < IDLE, 'idle after');
     for (const phone of [inside, outside]) phone.socket.close();
   });
 }
