@@ -8,7 +8,7 @@ const MAX_STOLEN = 0.02;
 
 /** Shares of the processor time of all processors, 0 .. 1. */
 export interface TimeShares {
-  /** Not idle, stolen time included. */
+  /** Not idle, stolen time included; niced work is not, for it gives way to everything measured. */
   readonly busy: number;
   /** Taken by the hypervisor while somebody wanted to run (proc_stat(5): the eighth field, `steal`). */
   readonly stolen: number;
@@ -38,6 +38,6 @@ function ticks(): { readonly all: number; readonly busy: number; readonly stolen
   // user nice system idle iowait irq softirq steal
   const fields = line.trim().split(/\s+/).slice(1, 9).map(Number);
   const all = fields.reduce((sum, part) => sum + part, 0);
-  const [idle = 0, wait = 0] = fields.slice(3);
-  return { all, busy: all - idle - wait, stolen: fields[7] ?? 0 };
+  const [, nice = 0, , idle = 0, wait = 0] = fields;
+  return { all, busy: all - nice - idle - wait, stolen: fields[7] ?? 0 };
 }
