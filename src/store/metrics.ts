@@ -5,7 +5,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { StreamQuality } from '../call/quality.ts';
 import { COUNTER_NAMES, type CounterName } from '../gateway/contract.ts';
-import type { SocketBuffers } from '../media/plane-contract.ts';
 
 const MAX_LABELS = 200;
 
@@ -259,7 +258,7 @@ export class GatewayMetrics {
   }
 
   /** Octets asked for and granted; the same for every media worker. */
-  setBuffers({ asked, receive, send }: SocketBuffers): void {
+  setBuffers({ asked, receive, send }: { asked: number; receive: number; send: number }): void {
     for (const [direction, granted] of [
       ['receive', receive],
       ['send', send],
