@@ -133,9 +133,16 @@ function planOf(options: InitOptions): InitPlan {
       `--pbx ${options.pbx} is where the relay gateway itself listens; give the IP-PBX's own port`,
     );
   }
+  const terminationName = gatewayName('--termination-name', options.terminationName);
+  const relayName = gatewayName('--relay-name', options.relayName);
+  if (relayName === terminationName || relayName === `${terminationName}-sip`) {
+    throw usageError(
+      `--relay-name: certificate and key of "${relayName}" are the termination gateway's; take another name`,
+    );
+  }
   return {
-    terminationName: gatewayName('--termination-name', options.terminationName),
-    relayName: gatewayName('--relay-name', options.relayName),
+    terminationName,
+    relayName,
     terminationAddress,
     signallingPort: wholeNumber('--signalling-port', options.signallingPort, 1, 65535),
     mediaPort: wholeNumber('--media-port', options.mediaPort, 1, 65535),
@@ -181,6 +188,7 @@ function hostPort(option: string, text: string): { readonly host: string; readon
 }
 
 function gatewayName(option: string, text: string): string {
+  if (text === 'ca') throw usageError(`${option}: "ca" is the CA's own file in pki; take another name`);
   if (/^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$/.test(text)) return text;
   throw usageError(`${option}: "${text}" must be 1 to 64 characters a-z, 0-9, "-" and "."`);
 }

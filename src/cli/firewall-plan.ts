@@ -1,7 +1,7 @@
 /** What the two firewalls must let through, as values; nftables, iptables and words are printed from it. */
 import type { GatewayConfig, PeerConfig } from '../gateway/config.ts';
 import { isIpv6 } from '../machine/address.ts';
-import { isWildcard, parseCidr } from '../store/config-values.ts';
+import { isWildcard, parseCidr, parseIp } from '../store/config-values.ts';
 import { usageError } from './io.ts';
 
 export type PortRange = readonly [first: number, last: number];
@@ -42,13 +42,13 @@ export interface PlanOptions {
 /** The inner firewall's one permit: new TCP from GW1 to GW2, two ports. */
 export function innerSection(config: GatewayConfig, options: PlanOptions): FirewallSection {
   const { signalling, media } = config.tunnel;
-  const to = options.terminationAddress ?? (isWildcard(signalling.ip) ? undefined : signalling.ip);
+  const to = given('--termination-address', options.terminationAddress) ?? bound(signalling.ip);
   if (to === undefined) {
     throw usageError(
       'tunnel.signalling is a wildcard; give --termination-address IP, the address the relay gateway dials',
     );
   }
-  const from = options.relayAddress ?? ownAddress(config, to);
+  const from = given('--relay-address', options.relayAddress) ?? ownAddress(config, to);
   if (from === undefined) {
     throw usageError(
       "the relay gateway's address is not in this file; give --relay-address IP (or only --outer)",
@@ -59,17 +59,19 @@ export function innerSection(config: GatewayConfig, options: PlanOptions): Firew
       `${from} and ${to} are of different families; give the address the relay gateway dials from`,
     );
   }
-  const permit: Permit = {
-    family: isIpv6(to) ? 6 : 4,
+  const mediaTo = options.terminationAddress === undefined ? (bound(media.ip) ?? to) : to;
+  const dial = (address: string, ports: readonly number[], what: string): Permit => ({
+    family: isIpv6(address) ? 6 : 4,
     from: [from],
-    to: [to],
+    to: [address],
     protocol: 'tcp',
-    ports: [
-      [signalling.port, signalling.port],
-      [media.port, media.port],
-    ],
-    why: 'relay gateway dials termination gateway: signalling and media',
-  };
+    ports: ports.map((port) => [port, port]),
+    why: `relay gateway dials termination gateway: ${what}`,
+  });
+  const permits =
+    mediaTo === to
+      ? [dial(to, [signalling.port, media.port], 'signalling and media')]
+      : [dial(to, [signalling.port], 'signalling'), dial(mediaTo, [media.port], 'media')];
   const assumed =
     options.relayAddress === undefined
       ? ['--relay-address was not given; the address of the first SIP listener was taken']
@@ -77,9 +79,21 @@ export function innerSection(config: GatewayConfig, options: PlanOptions): Firew
   return {
     name: 'inner',
     title: 'Inner firewall, between DMZ and intranet',
-    permits: [permit],
+    permits,
     notes: assumed,
   };
+}
+
+/** An address as given with an option; text that is none would become a rule that does not load. */
+function given(option: string, text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  const parsed = parseIp(text);
+  if (!parsed.ok) throw usageError(`${option}: ${parsed.error}`);
+  return parsed.value;
+}
+
+function bound(ip: string): string | undefined {
+  return isWildcard(ip) ? undefined : ip;
 }
 
 /** A relay gateway usually dials from the address its listeners have. */

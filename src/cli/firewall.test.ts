@@ -115,6 +115,27 @@ ip6tables -A FORWARD -m conntrack --ctstate INVALID -j DROP
     assert.throws(() => innerSection(TERMINATION, {}), /give --relay-address IP/);
     assert.throws(() => innerSection(TERMINATION, { relayAddress: '2001:db8::5' }), /different families/);
   });
+
+  test('an option that is no address is refused: it would become a rule that does not load', () => {
+    assert.throws(
+      () => innerSection(TERMINATION, { relayAddress: 'gw1' }),
+      /--relay-address: "gw1" is not an IPv4/,
+    );
+    const options = { relayAddress: '10.0.0.5', terminationAddress: 'accept; drop' };
+    assert.throws(() => innerSection(TERMINATION, options), /--termination-address: "accept; drop" is not/);
+  });
+
+  test('media dialled at an address of its own has a permit of its own', () => {
+    const tunnel = { ...RELAY.tunnel, media: { ip: '192.0.2.11', port: 7061 } };
+    const { permits } = innerSection({ ...RELAY, tunnel }, {});
+    assert.deepEqual(
+      permits.map(({ to, ports }) => [to, ports]),
+      [
+        [['192.0.2.10'], [[7060, 7060]]],
+        [['192.0.2.11'], [[7061, 7061]]],
+      ],
+    );
+  });
 });
 
 describe('the outer firewall', () => {

@@ -108,6 +108,20 @@ describe('init', () => {
     assert.equal(existsSync(dir), false);
   });
 
+  test('names that would share a certificate, with each other or with the CA, are refused', async () => {
+    const dir = join(folder, 'never');
+    for (const names of [
+      ['--relay-name', 'gw2'],
+      ['--relay-name', 'gw2-sip'],
+      ['--termination-name', 'ca'],
+    ]) {
+      const refused = await sgw('init', dir, ...names);
+      assert.equal(refused.code, 2, names.join(' '));
+      assert.match(refused.err, /take another name/);
+    }
+    assert.equal(existsSync(dir), false);
+  });
+
   test('--json lists what was written and the next steps', async () => {
     const made = await sgw('init', join(folder, 'json'), '--json');
     const value = JSON.parse(made.out) as { files: string[]; next: string[] };

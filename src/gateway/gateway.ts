@@ -191,7 +191,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     configureH323(gw);
     // A session has nothing to say until it is asked for the first time: its deadline is `dial now`.
     for (const link of gw.links.values()) link.input({ kind: 'timeout' }, gw.now);
-    gw.log('info', 'gateway started', { name: gw.config.name, role: gw.config.role });
+    gw.log('info', 'gateway started');
   }
 
   #configureSip(): void {
@@ -220,7 +220,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     for (const site of [...gw.links.keys()]) if (!sitesOf(config).includes(site)) this.#removeLink(site);
     this.#configureSip();
     configureH323(gw);
-    gw.log('info', 'configuration taken over', { name: config.name });
+    gw.log('info', 'configuration taken over');
   }
 
   #drain(until: Millis): void {
@@ -282,7 +282,10 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
         if (event.kind === 'lane-up') link?.lanes.add(key);
         else link?.lanes.delete(key);
         if (event.kind === 'lane-down')
-          gw.log('warn', 'media lane down', { lane: event.lane, reason: event.reason });
+          gw.log(event.reason.endsWith('replaced') ? 'info' : 'warn', 'media lane down', {
+            lane: event.lane,
+            reason: event.reason,
+          });
         break;
       }
       case 'lane-refused':

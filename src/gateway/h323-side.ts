@@ -47,6 +47,9 @@ function h323Event(gw: GatewayState, event: H323Event): void {
       } else if (event.state === 'failed') {
         gw.peersUp.delete(event.peer);
         gw.peersDown.add(event.peer);
+      } else {
+        gw.peersUp.delete(event.peer);
+        gw.peersDown.delete(event.peer);
       }
       gw.log(event.state === 'failed' ? 'warn' : 'info', `gatekeeper: ${event.state}`, {
         peer: event.peer,

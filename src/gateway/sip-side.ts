@@ -32,6 +32,10 @@ export function sipEvent(gw: GatewayState, event: SipEvent): void {
       gw.peersDown.add(event.peer);
       gw.log('warn', 'peer is down', { peer: event.peer, reason: event.reason });
       return;
+    case 'peer-unprobed':
+      gw.peersUp.delete(event.peer);
+      gw.peersDown.delete(event.peer);
+      return;
     case 'registration':
       registration(gw, event);
       return;

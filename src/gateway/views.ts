@@ -18,16 +18,28 @@ export function operatorReply(
     case 'trace':
       return traceView(gw, command.call);
     case 'route-test':
-      return {
-        value: gw.policy.explain(command.from ?? 'peers', {
-          ...numberOf(command.number),
-          privacy: 'allowed',
-          verified: false,
-        }),
-      };
+      return routeView(gw, command.number, command.from ?? 'peers');
     case 'drain':
       return { value: { draining: true, calls: gw.calls.size } };
   }
+}
+
+/** An origin that does not exist would look as if a rule had refused the call. */
+function routeView(gw: GatewayState, number: string, from: string): { value: unknown; error?: string } {
+  const origins = [
+    'peers',
+    'tunnel',
+    ...gw.config.peers.map(({ name }) => `peer:${name}`),
+    ...[...gw.links.keys()].map((site) => `tunnel:${site}`),
+  ];
+  if (!origins.includes(from)) {
+    return {
+      value: undefined,
+      error: `calls do not come from "${from}" here; say one of: ${origins.join(', ')}`,
+    };
+  }
+  const callee = { ...numberOf(number), privacy: 'allowed', verified: false } as const;
+  return { value: gw.policy.explain(from, callee) };
 }
 
 function statusView(gw: GatewayState): StatusView {

@@ -351,7 +351,9 @@ export type SipEvent =
       readonly untilMs?: number;
     }
   | { readonly kind: 'peer-up'; readonly peer: string }
-  | { readonly kind: 'peer-down'; readonly peer: string; readonly reason: string };
+  | { readonly kind: 'peer-down'; readonly peer: string; readonly reason: string }
+  /** What the probes told counts no more: the peer was changed or taken out, or is not probed from now on. */
+  | { readonly kind: 'peer-unprobed'; readonly peer: string };
 
 /** RFC 7616 digest parameters as received; same fields as Meta's. Whoever holds H(A1) checks `response`. */
 export interface SipDigestProof {

@@ -22,5 +22,6 @@ test('OPTIONS probes: up with the first answer, down after two without, up again
   assert.equal(gw.seen('peer-up').length, 2);
   gw.command({ kind: 'configure', peers: [], listeners: gw.listeners });
   net.run();
+  assert.equal(gw.seen('peer-unprobed').length, 1, 'what the probes told counts no more');
   assert.deepEqual(gw.endpoint.sizes, IDLE);
 });

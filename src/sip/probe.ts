@@ -40,6 +40,7 @@ export class Prober {
       probed.next.set(undefined);
       probed.overdue.set(undefined);
       probed.request?.abandon();
+      if (probed.up !== undefined) core.event({ kind: 'peer-unprobed', peer: name });
     }
     for (const peer of core.peers.values()) {
       if (peer.probeEveryMs > 0 && !this.#probed.has(peer.name)) this.#add(peer);

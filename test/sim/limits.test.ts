@@ -256,6 +256,24 @@ test('reload: new routes for new calls, calls that are up stay', () => {
   finish(world);
 });
 
+test('reload: a peer that its probes found down is called again once it is not probed, or stands elsewhere', () => {
+  const world = new World().start();
+  const { peers } = relayConfig();
+  const refused = (): number | undefined => {
+    const call = world.phone.call('601');
+    world.until(() => call.state === 'ended', 5000, 'refusal');
+    return call.endStatus;
+  };
+  world.configure(world.relay, { peers: peers.map((p) => ({ ...p, host: '10.0.0.99', probeSeconds: 1 })) });
+  world.run(30_000);
+  assert.equal(refused(), 502);
+  assert.deepEqual(new Set(world.strayDatagrams.splice(0).map(({ to }) => to)), new Set(['10.0.0.99:5060']));
+  world.configure(world.relay, { peers });
+  const call = world.phone.call('601');
+  world.until(() => call.state === 'connected', 5000, 'connect');
+  finish(world);
+});
+
 test('reload: a lower limit holds for new calls, those above it stay', () => {
   const world = new World().start();
   const calls = place(world, world.phone, 6);
@@ -277,5 +295,19 @@ test('reload: a site taken out loses its calls; put back, it works again', () =>
   world.run(30_000);
   const again = world.phone.call('601');
   world.until(() => again.state === 'connected', 5000, 'connect');
+  finish(world);
+});
+
+test('route-test: an origin that does not exist is an error, not a refused call', () => {
+  const world = new World().start();
+  const ask = (from: string): unknown => {
+    const command = { command: 'route-test', number: '601', from } as const;
+    world.input(world.relay, { kind: 'operator', request: 1, command });
+    return world.relay.operatorReplies.get(1);
+  };
+  for (const from of ['peers', 'tunnel', 'peer:pbx', 'tunnel:gw2'])
+    assert.notEqual(ask(from), undefined, from);
+  for (const from of ['peer:nobody', 'tunnel:elsewhere', 'internet', ''])
+    assert.equal(ask(from), undefined, from);
   finish(world);
 });

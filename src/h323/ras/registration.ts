@@ -66,14 +66,14 @@ export class Registration {
     });
   }
 
-  /** Unregisters, and does nothing any more. */
+  /** Unregisters, and does nothing any more. What it told of the gatekeeper counts no more, a failure neither. */
   stop(): void {
     const registered = this.state === 'registered';
     this.#attempt++;
     this.#alarm.set(undefined);
     this.state = 'stopped';
-    if (!registered) return;
     this.#core.event({ kind: 'registration', peer: this.peer.name, state: 'unregistered' });
+    if (!registered) return;
     this.request(
       (requestSeqNum) => ({
         choice: 'unregistrationRequest',
