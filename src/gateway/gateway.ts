@@ -295,7 +295,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
       default:
         break;
     }
-    gw.media.event(event, gw.now);
+    gw.media.event(event, gw.now, shard);
   }
 
   /** Drains every machine until nothing moves, then sets the timers anew. */

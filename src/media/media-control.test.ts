@@ -162,15 +162,41 @@ test('the source is learned anew when the far end’s address or its payload typ
   assert.equal(change({ formats: s.formats.map((f) => ({ ...f, sendPayloadType: 77 })) }), false);
 });
 
+test('an offer that waits for its answer needs no port yet: it is bound with the first direction that lets packets pass, or once answered', () => {
+  const m = control();
+  m.begin(CALL);
+  const s = stream(m, 'c1');
+  const kinds = (): string[] => commands(m).map((c) => c.kind);
+  m.update('c1', [{ ...s, direction: 'inactive' }], 0);
+  assert.deepEqual(kinds(), []);
+  m.update('c1', [s], 20);
+  assert.deepEqual(kinds(), ['open']);
+  m.update('c1', [{ ...s, direction: 'inactive' }], 40);
+  assert.deepEqual(kinds(), ['modify'], 'what is open stays open on hold');
+  m.release('c1', 60);
+  assert.deepEqual(kinds(), ['close']);
+});
+
+test('a call that is on hold from its answer on has its ports (RTCP goes on, RFC 3264 5.1)', () => {
+  const m = control();
+  m.begin(CALL);
+  m.update('c1', [{ ...stream(m, 'c1'), direction: 'inactive' }], 0);
+  m.connected('c1', 20);
+  assert.deepEqual(
+    commands(m).map((c) => c.kind),
+    ['open'],
+  );
+});
+
 test('latching: who was not heard before the answer gets a new window then; a locked source stays', () => {
   const m = control();
   m.begin(CALL);
   const s = stream(m, 'c1');
   const relearn = (): (boolean | string)[] =>
     commands(m).map((c) => (c.kind === 'modify' ? c.relearn : c.kind));
-  m.update('c1', [{ ...s, direction: 'inactive' }], 0);
+  m.update('c1', [{ ...s, direction: 'sendonly' }], 0);
   m.update('c1', [s], 20_000);
-  assert.deepEqual(relearn(), ['open', true], 'the first offer’s port was open while it rang');
+  assert.deepEqual(relearn(), ['open', true], 'the port was open while it rang');
   m.connected('c1', 30_000);
   assert.deepEqual(relearn(), [true], 'early media that never came');
   m.event(

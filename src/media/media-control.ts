@@ -17,7 +17,7 @@ import type {
 } from './plane-contract.ts';
 import { PortPool } from './port-pool.ts';
 import { isUsable, legConfig, type MediaCall, mustRelearn } from './stream-config.ts';
-import { addCounters } from './stream-counters.ts';
+import { addCounters, noCounters } from './stream-counters.ts';
 
 export interface MediaControlOptions {
   readonly random: Random;
@@ -74,8 +74,6 @@ interface OpenStream {
   /** Packets both ways by the last counters, and when that number last changed or the stream was agreed on anew. */
   packets: number;
   movedAt: Millis;
-  /** Time of the last counters: what nobody counted was not silence. */
-  countedAt: Millis;
 }
 
 interface CallMedia {
@@ -96,6 +94,8 @@ interface CallMedia {
   finished: boolean;
   /** What `update` was given last; undefined where the plane closed something since. */
   applied: readonly LegStream[] | undefined;
+  /** The same, where something of it is opened only once the call is answered. */
+  waiting: readonly LegStream[] | undefined;
 }
 
 /** The plane confirms a close within milliseconds; a worker that died does not. */
@@ -119,6 +119,8 @@ export class MediaControl {
   readonly #calls = new Map<CallId, CallMedia>();
   readonly #streams = new Map<string, { readonly media: CallMedia; readonly index: number }>();
   readonly #timers = new Timers<CallId>();
+  /** When each worker counted last: what nobody counted was not silence. */
+  readonly #countedAt = new Map<number | undefined, Millis>();
   /** By address and shard; kept for good. */
   readonly #sharedPairs = new Map<string, number>();
   /** Legs that went over to another call (`move`): whose ports theirs are now. */
@@ -196,6 +198,11 @@ export class MediaControl {
       if (stream.config.source !== 'latch' || stream.locked) continue;
       this.#modify(stream, stream.config, true);
     }
+    const { waiting } = media;
+    media.waiting = undefined;
+    if (waiting === undefined || waiting !== media.applied) return;
+    media.applied = undefined;
+    this.update(call, waiting, now);
   }
 
   /** Sends one RFC 4733 digit towards the far end; false where the stream takes none. */
@@ -266,7 +273,8 @@ export class MediaControl {
     }
   }
 
-  event(event: PlaneEvent, now: Millis): void {
+  /** `shard`: of which worker; undefined: there is only one. */
+  event(event: PlaneEvent, now: Millis, shard?: number): void {
     this.#now = Math.max(this.#now, now);
     switch (event.kind) {
       case 'counters':
@@ -274,8 +282,10 @@ export class MediaControl {
           const found = this.#find(counters);
           if (found === undefined) continue;
           found.media.live.set(found.index, counters);
-          this.#watch(found.media, found.index, counters);
+          const stream = found.media.open.get(found.index);
+          if (stream !== undefined) this.#heard(stream, counters);
         }
+        this.#watch(shard);
         break;
       case 'closed':
         this.#planeClosed(event.counters);
@@ -335,15 +345,17 @@ export class MediaControl {
     return output;
   }
 
-  /** Counters of every stream the call has or had, by index; zero counts as none where the plane has not reported yet. */
+  /** Counters of every stream the call has or had, by index; zero counts as none where the plane has nothing to report. */
   counters(call: CallId): readonly StreamCounters[] {
     const media = this.#calls.get(call);
     if (media === undefined) return [];
-    const indices = [...new Set([...media.done.keys(), ...media.live.keys()])].sort((a, b) => a - b);
+    const { done, live, open } = media;
+    const indices = [...new Set([...done.keys(), ...live.keys(), ...open.keys()])].sort((a, b) => a - b);
     return indices.map((index) => {
-      const done = media.done.get(index);
-      const live = media.live.get(index);
-      return live === undefined ? done! : addCounters(done, live);
+      const { session, stream } = open.get(index)?.config ?? done.get(index) ?? live.get(index)!;
+      const now = live.get(index);
+      if (now === undefined) return done.get(index) ?? noCounters(session, stream, call);
+      return addCounters(done.get(index), now);
     });
   }
 
@@ -377,6 +389,7 @@ export class MediaControl {
       released: false,
       finished: false,
       applied: undefined,
+      waiting: undefined,
     };
     this.#calls.set(call, media);
     return media;
@@ -458,6 +471,11 @@ export class MediaControl {
       this.#modify(current, config, mustRelearn(current.config, config, current.locked));
       return;
     }
+    // A worker binds the port when the first packet may pass: of an offer not yet answered there is none.
+    if (current === undefined && config.direction === 'inactive' && !media.answered) {
+      media.waiting = media.applied;
+      return;
+    }
     // Another kind in the same place (T.38 for audio) is another stream on the same port.
     if (current !== undefined) this.#close(media, index);
     media.open.set(index, { shard: data.shard, config, ...fresh(this.#now) });
@@ -472,28 +490,41 @@ export class MediaControl {
     this.#command(stream.shard, { kind: 'modify', leg: config, relearn });
   }
 
+  #heard(stream: OpenStream, counters: StreamCounters): void {
+    const packets = counters.packetsIn + counters.packetsOut;
+    if (packets === stream.packets) return;
+    stream.packets = packets;
+    stream.movedAt = this.#now;
+  }
+
+  /** A worker has counted: what it did not tell of did not move. */
+  #watch(shard: number | undefined): void {
+    const uncounted = this.#now - (this.#countedAt.get(shard) ?? Number.NEGATIVE_INFINITY);
+    this.#countedAt.set(shard, this.#now);
+    const overdue = uncounted > COUNTERS_OVERDUE_MS;
+    const limit = this.#options.silenceMs?.() ?? 0;
+    if (limit <= 0 && !overdue) return;
+    for (const media of this.#calls.values()) {
+      if (media.open.size === 0 || (shard !== undefined && media.data?.shard !== shard)) continue;
+      if (overdue)
+        for (const stream of media.open.values())
+          stream.movedAt = Math.min(this.#now, stream.movedAt + uncounted);
+      else if (limit > 0) this.#silence(media, limit);
+    }
+  }
+
   /**
    * Whether anything moves yet. Only streams that are to carry packets both ways count: on hold silence is no sign, whoever holds. An
    * emergency call is never given up for being silent: the caller may have to be.
    */
-  #watch(media: CallMedia, index: number, counters: StreamCounters): void {
-    const stream = media.open.get(index);
-    if (stream === undefined) return;
-    const packets = counters.packetsIn + counters.packetsOut;
-    const uncounted = this.#now - stream.countedAt;
-    stream.countedAt = this.#now;
-    if (uncounted > COUNTERS_OVERDUE_MS) stream.movedAt += uncounted;
-    if (packets !== stream.packets) {
-      stream.packets = packets;
-      stream.movedAt = this.#now;
-      return;
-    }
-    const limit = this.#options.silenceMs?.() ?? 0;
-    if (limit <= 0 || !media.answered || media.toldSilence || media.released) return;
+  #silence(media: CallMedia, limit: Millis): void {
+    if (!media.answered || media.toldSilence || media.released) return;
     if (media.data?.priority === 'emergency') return;
-    const both = [...media.open.values()].filter((s) => s.config.direction === 'sendrecv');
-    const ms = this.#now - Math.max(...both.map((s) => s.movedAt));
-    if (both.length === 0 || ms < limit) return;
+    let movedAt = Number.NEGATIVE_INFINITY;
+    for (const stream of media.open.values())
+      if (stream.config.direction === 'sendrecv') movedAt = Math.max(movedAt, stream.movedAt);
+    const ms = this.#now - movedAt;
+    if (ms < limit || ms === Number.POSITIVE_INFINITY) return;
     media.toldSilence = true;
     this.#out.push({ kind: 'silence', call: media.call, ms });
   }
@@ -584,5 +615,5 @@ function streamKey(stream: { readonly session: SessionId; readonly stream: Strea
 }
 
 function fresh(now: Millis) {
-  return { locked: false, packets: 0, movedAt: now, countedAt: now };
+  return { locked: false, packets: 0, movedAt: now };
 }

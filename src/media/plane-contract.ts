@@ -235,6 +235,7 @@ export type PlaneEvent =
     }
   /** Final counters. */
   | { readonly kind: 'closed'; readonly counters: StreamCounters }
+  /** Of the streams in which something moved since they were counted last; the others are as they were. */
   | {
       readonly kind: 'counters';
       readonly streams: readonly StreamCounters[];

@@ -373,18 +373,26 @@ test('a picture-loss request crosses as neutral data and becomes our own; the cl
   assert.equal(parseRtcp(sent.bytes, 0, sent.bytes.length)!.pictureLoss, true);
 });
 
-test('counters are reported in batches while streams are open', () => {
+test('counters are reported in batches while streams are open: of each stream that moved once per interval', () => {
   const w = new World();
   w.open();
   w.command({ kind: 'report', every: 1000 });
-  w.rtp(1);
+  const reports = () => w.events.splice(0).filter((e) => e.kind === 'counters');
+  const packets = () => reports().flatMap((e) => e.streams.map((s) => s.packetsIn));
+  for (let i = 1; i <= 3; i++) {
+    w.rtp(i);
+    w.wait(1000);
+    assert.deepEqual(packets(), [i]);
+  }
   w.wait(3000);
-  // In parts, but each stream once per interval.
-  const streams = w.events.flatMap((e) => (e.kind === 'counters' ? e.streams : []));
   assert.deepEqual(
-    streams.map((s) => s.packetsIn),
-    [1, 1, 1],
+    reports().map((e) => e.streams),
+    [[], [], []],
+    'that nothing moved is known, too',
   );
+  w.frame(1);
+  w.wait(1000);
+  assert.equal(reports().flatMap((e) => e.streams)[0]?.framesFromTunnel, 1);
 });
 
 test('events towards a far end without a payload type for them are told, each once (RFC 4733 2.5.1)', () => {

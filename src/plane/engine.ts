@@ -67,6 +67,8 @@ export class Engine implements UdpReceiver {
   #reportAt: Millis = 0;
   #reportPhase = 0;
   #housekeepingAt: Millis = 0;
+  /** When a packet or a frame came last. */
+  movedAt: Millis = Number.NEGATIVE_INFINITY;
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -82,6 +84,11 @@ export class Engine implements UdpReceiver {
 
   get openLegs(): number {
     return this.#count;
+  }
+
+  /** Digits are on their way to a far end, packet by packet. */
+  get playing(): boolean {
+    return this.#playing.size > 0;
   }
 
   command(command: PlaneCommand, resume?: LegState): void {
@@ -121,13 +128,17 @@ export class Engine implements UdpReceiver {
     const leg = token < 2 * MAX_LEGS ? this.#legs[token >> 1] : this.#shared.find(token, source);
     if (leg === undefined) return;
     const now = this.#options.now();
+    this.movedAt = now;
+    leg.stirred = true;
     if ((token & 1) === 0) this.#path.fromFarEnd(leg, bytes, start, length, source, now);
     else this.#path.rtcpFromFarEnd(leg, bytes, start, length, source, now);
   }
 
   /** A frame of an authenticated lane of `session`. */
   frame(session: SessionStreams, frame: MediaFrame, now: Millis): void {
+    this.movedAt = now;
     const leg = session.legs.get(frame.stream);
+    if (leg !== undefined) leg.stirred = true;
     if (!session.bytes.has(frame.length, now)) {
       if (leg === undefined) session.framesRefused++;
       else leg.refused[REFUSED.frameRate]!++;
@@ -142,7 +153,10 @@ export class Engine implements UdpReceiver {
   tick(): void {
     const now = this.#options.now();
     this.#path.tick(now);
-    for (const leg of this.#playing) if (!this.#path.play(leg, now)) this.#playing.delete(leg);
+    for (const leg of this.#playing) {
+      leg.stirred = true;
+      if (!this.#path.play(leg, now)) this.#playing.delete(leg);
+    }
     if (now >= this.#housekeepingAt) {
       this.#housekeepingAt = now + HOUSEKEEPING_MS;
       for (const session of this.#sessions.values()) this.#keepSession(session, now);
@@ -374,18 +388,22 @@ export class Engine implements UdpReceiver {
     }
   }
 
+  /** Streams in which nothing moved are as they were. While any is open something is said every time round: that too is known then. */
   #report(): void {
     const streams: StreamCounters[] = [];
     this.#reportPhase = (this.#reportPhase + 1) % REPORT_PHASES;
     for (let slot = this.#reportPhase; slot < this.#legs.length; slot += REPORT_PHASES) {
       const leg = this.#legs[slot];
-      if (leg?.opened) streams.push(leg.counters());
+      if (!leg?.opened || !leg.stirred) continue;
+      leg.stirred = false;
+      streams.push(leg.counters());
     }
-    const lanes =
-      this.#reportPhase === 0 ? [...this.#sessions.values()].flatMap((s) => s.lanes?.counters() ?? []) : [];
-    const strangers = this.#reportPhase === 0 ? this.#shared.strangers : 0;
-    const pausesMs = this.#reportPhase === 0 ? (this.#options.pauses?.() ?? []) : [];
-    if (streams.length + lanes.length + strangers + pausesMs.length === 0) return;
+    const whole = this.#reportPhase === 0;
+    const lanes = whole ? [...this.#sessions.values()].flatMap((s) => s.lanes?.counters() ?? []) : [];
+    const strangers = whole ? this.#shared.strangers : 0;
+    const pausesMs = whole ? (this.#options.pauses?.() ?? []) : [];
+    const nothing = streams.length + lanes.length + strangers + pausesMs.length === 0;
+    if (nothing && !(whole && this.#count > 0)) return;
     this.#options.emit({
       kind: 'counters',
       streams,

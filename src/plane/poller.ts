@@ -16,6 +16,7 @@ const WATCH_MS = 10_000;
 /** Tags from here on belong to lanes, below it to the ports of legs. */
 export const LANE_TAGS = 0x4000_0000;
 const WAKE_TAG = 0x7fff_ffff;
+const LEGS_TAG = 0x7fff_fffe;
 
 interface Calls {
   epoll_create1(flags: number): number;
@@ -28,7 +29,7 @@ interface Calls {
 
 /**
  * Which of a worker's sockets have something to read, level triggered. The ports of legs are asked when it is time; lanes are what a worker may
- * sleep on, so they have a set of their own.
+ * sleep on, so they have a set of their own. While nobody asks for the legs, their whole set is one more thing to sleep on.
  */
 export class Poller {
   /** Something is readable; the receiver reads what it likes, the rest is told again by the next poll. */
@@ -66,17 +67,27 @@ export class Poller {
     this.#wake = this.#calls.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (this.#wake < 0) throw new Error(`eventfd: ${native.lastError()}`);
     this.watch(this.#wake, WAKE_TAG);
+    this.sleepOnLegs(true);
+  }
+
+  /** Whether a packet for a leg ends a sleep, as one from a lane does; so at first. */
+  sleepOnLegs(on: boolean): void {
+    this.#set(this.#lanes, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, this.#legs, LEGS_TAG);
   }
 
   /** Undefined, or why not. A closed descriptor leaves by itself, unless it was duplicated. */
   watch(fd: number, tag: number): string | undefined {
+    const set = tag < LANE_TAGS ? this.#legs : this.#lanes;
+    const added = this.#set(set, EPOLL_CTL_ADD, fd, tag);
+    return added === 0 ? undefined : `epoll_ctl: ${this.#native.lastError()}`;
+  }
+
+  #set(set: number, operation: number, fd: number, tag: number): number {
     const view = viewOf(this.#scratch.bytes);
     view.setUint32(0, EPOLLIN, true);
     view.setUint32(EVENT_DATA, tag, true);
     view.setUint32(EVENT_DATA + 4, 0, true);
-    const set = tag < LANE_TAGS ? this.#legs : this.#lanes;
-    const added = this.#calls.epoll_ctl(set, EPOLL_CTL_ADD, fd, this.#scratch.address);
-    return added === 0 ? undefined : `epoll_ctl: ${this.#native.lastError()}`;
+    return this.#calls.epoll_ctl(set, operation, fd, this.#scratch.address);
   }
 
   /** A lane. */
@@ -95,7 +106,7 @@ export class Poller {
     const ready = this.#calls.epoll_wait(this.#lanes, this.#events.address, EVENTS, sleepMs);
     for (let i = 0; i < ready; i++) {
       const tag = this.#view.getUint32(i * EVENT_SIZE + EVENT_DATA, true);
-      if (tag !== WAKE_TAG) this.onLane(tag);
+      if (tag < LEGS_TAG) this.onLane(tag);
     }
   }
 

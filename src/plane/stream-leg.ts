@@ -73,6 +73,8 @@ export class StreamLeg {
   /** Counts bindings, so that a late answer to an earlier one is known. */
   bindGeneration = 0;
   saidSilent = false;
+  /** Something came or went since the last report of its counters. */
+  stirred = false;
   /** Since when a packet is expected. */
   expectedSince: Millis;
   packetsIn = 0;

@@ -30,11 +30,13 @@ const POLL_MS: readonly { readonly below: number; readonly ms: number }[] = [
 ];
 /** Packets and frames on their way in and out: 16 lanes' buffers and a good many more. */
 const ARENA = 2 * 1024 * 1024;
+/** Streams are open, but nothing moves (calls ring, or are all on hold): the worker sleeps until something comes. */
+const QUIET_AFTER_MS = 200;
 /** Where nothing has to be polled, digits and reports still need a clock. */
 const SLOW_TICK_MS = 10;
 const KEEP_MS = 250;
 /** Last counters of streams that were closed travel together: a record may wait so long. */
-const CLOSED_WITHIN_MS = 20;
+const CLOSED_WITHIN_MS = 100;
 /** No stream is open: nobody waits for a lane, and heartbeats go out once per second. */
 const KEEP_IDLE_MS = 1000;
 /** Every leg is in a snapshot once per second, a part of them every so often. */
@@ -213,18 +215,23 @@ class Worker {
     return this.#now;
   }
 
-  /** One poll per millisecond or two, only while streams are open: an idle worker costs nothing. */
+  /** One poll per millisecond or two, only while packets move: an idle worker costs nothing. */
   #pace(): void {
     const legs = this.#engine.openLegs;
     const period = legs === 0 ? 0 : this.#pollPeriod(legs);
-    if (period === this.#period) return;
-    if (period === 0 || this.#period === 0) this.#rest(period === 0);
-    this.#period = period;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
-    if (period === 0) this.#wait();
-    else if (this.#sleepsOnLanes) this.#go();
-    else this.#timer = setInterval(() => this.#poll(), period);
+    if (period !== this.#period) {
+      if (period === 0 || this.#period === 0) this.#rest(period === 0);
+      this.#period = period;
+      clearInterval(this.#timer);
+      const polls = period > 0 && !this.#sleepsOnLanes;
+      this.#timer = polls ? setInterval(() => this.#poll(), period) : undefined;
+    }
+    if (this.#sleepsOnLanes && this.#moves()) this.#go();
+    else this.#wait();
+  }
+
+  #moves(): boolean {
+    return this.#period > 0 && (this.#engine.playing || this.#now - this.#engine.movedAt < QUIET_AFTER_MS);
   }
 
   /** What a worker does beside polling, with streams and without. */
@@ -253,10 +260,13 @@ class Worker {
   #go(): void {
     if (this.#going) return;
     this.#going = true;
+    this.#poller!.sleepOnLegs(false);
     this.#pollAt = this.#refresh();
     const turn = (): void => {
-      if (this.#period === 0) {
+      if (!this.#moves()) {
         this.#going = false;
+        this.#poller!.sleepOnLegs(true);
+        this.#wait();
         return;
       }
       setImmediate(turn);
@@ -280,19 +290,25 @@ class Worker {
     this.#flush();
   }
 
-  /** No stream is open: lanes are read when something comes. */
+  /** No stream is open, or nothing moves: what comes is read when it comes. */
   #wait(): void {
+    if (this.#polls) return;
     this.#poller?.wait(() => {
-      if (this.#period !== 0) return;
+      if (this.#polls) return;
       this.#poller?.pollLanes(0);
       this.#poll();
-      this.#wait();
+      this.#pace();
     });
+  }
+
+  /** Whether a poll is due soon. */
+  get #polls(): boolean {
+    return this.#going || (this.#udp.polled && this.#timer !== undefined);
   }
 
   #planFlush(): void {
     // The next poll writes; without one, the end of this turn of the event loop does.
-    if (this.#flushPlanned || (this.#udp.polled && this.#period > 0)) return;
+    if (this.#flushPlanned || this.#polls) return;
     this.#flushPlanned = true;
     setImmediate(() => {
       this.#flushPlanned = false;

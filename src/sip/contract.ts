@@ -246,7 +246,7 @@ export type SipFlow =
   | { readonly kind: 'stream'; readonly connection: ConnectionRef };
 
 export type SipEvent =
-  /** UAS: a new INVITE of an identified (and where asked authenticated) peer. The endpoint has sent 100. */
+  /** UAS: a new INVITE of an identified (and where asked authenticated) peer. The endpoint sends 100 where no answer comes within 200 ms. */
   | {
       readonly kind: 'incoming';
       readonly session: SessionRef;

@@ -98,7 +98,7 @@ test('a repeated INVITE gets the last answer again, not a second session (17.2.1
   net.run(10);
   assert.deepEqual(
     raw.received.map((r) => status(r.text)),
-    [100, 183, 183],
+    [183, 183],
   );
   assert.equal(gw.seen('incoming').length, 1);
 });
@@ -111,7 +111,7 @@ test('the same INVITE by another path is merged: 482 (8.2.2.2)', () => {
   net.run(10);
   assert.deepEqual(
     raw.received.map((r) => status(r.text)),
-    [100, 482],
+    [482],
   );
 });
 
@@ -138,13 +138,7 @@ test('only who sent the INVITE can cancel it (9.2): the source is part of the tr
   assert.equal(gw.seen('ended').length, 0);
   net.send(raw, gw, cancel);
   net.run(10);
-  assert.deepEqual(
-    raw.received
-      .map((r) => status(r.text))
-      .slice(1)
-      .sort(),
-    [200, 487],
-  );
+  assert.deepEqual(raw.received.map((r) => status(r.text)).sort(), [200, 487]);
 });
 
 test('REGISTER is the user’s to answer; 503 where the user does not', () => {

@@ -178,7 +178,6 @@ export class Uas {
     const transaction = this.#stack.table.server(request, source);
     transaction.session = ref;
     if (asked === undefined) return this.#admit(transaction, ref, body, undefined);
-    if (ref !== undefined) transaction.respond(100, buildResponse(request, 100, source.hop));
     const callOff = this.authenticator.submit(asked, source, (verdict) => {
       transaction.user = {};
       if (verdict.kind === 'accepted') return this.#admit(transaction, ref, body, verdict.account);

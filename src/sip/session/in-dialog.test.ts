@@ -69,9 +69,9 @@ test('a second re-INVITE while the first waits for the user: 500, Retry-After 0.
   net.run(10);
   assert.deepEqual(
     raw.received.map((r) => status(r.text)),
-    [100, 500],
+    [500],
   );
-  const wait = Number(header(raw.received[1]!.text, 'Retry-After'));
+  const wait = Number(header(raw.received[0]!.text, 'Retry-After'));
   assert.ok(wait >= 0 && wait <= 10);
   gw.command({ kind: 'modify-accept', session: 1, body: sdp('c') });
   net.run(10);
@@ -109,7 +109,7 @@ test('an early BYE of the caller ends the call: 200 to BYE, 487 to INVITE (15)',
   assert.deepEqual(
     raw.received
       .map((r) => status(r.text))
-      .slice(2)
+      .slice(1)
       .sort(),
     [200, 487],
   );
@@ -400,7 +400,7 @@ test('a caller that requires 100rel: RSeq, repeated until PRACK, one at a time, 
   gw.command({ kind: 'accept', session: 1, body: sdp('answer') });
   net.run(1600);
   const statuses = (): number[] => raw.received.map((r) => status(r.text));
-  assert.deepEqual(statuses(), [100, 183, 183, 183], 'at 0, 0.5 and 1.5 s');
+  assert.deepEqual(statuses(), [183, 183, 183], 'at 0, 0.5 and 1.5 s');
   const early = raw.received.at(-1)!.text;
   assert.equal(header(early, 'Require'), '100rel');
   const prack = (text: string, n: number, cseq: number, rseq = Number(header(text, 'RSeq'))): void =>

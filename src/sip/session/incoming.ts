@@ -1,5 +1,4 @@
 /** The called side of a new session (RFC 3261 13.3). */
-import { buildResponse } from '../build.ts';
 import type { SipBody } from '../contract.ts';
 import { dialogOfRequest } from '../dialog.ts';
 import type { Stack } from '../stack.ts';
@@ -56,8 +55,6 @@ export function startIncoming(stack: Stack, invite: IncomingInvite): boolean {
     answerPending(session, 480);
     session.end({ by: 'timeout', status: 480 });
   });
-  // 17.2.1: 100 within 200 ms; the user may take longer.
-  transaction.respond(100, buildResponse(request, 100, source.hop));
   core.event({
     kind: 'incoming',
     session: ref,

@@ -61,7 +61,6 @@ function ask(
   body: SipBody | undefined,
 ): void {
   const { core } = stack;
-  const { request, source } = transaction;
   session.modified = transaction;
   transaction.user = { lost: () => abandon(session) };
   session.expect(core.now + MODIFY_LIMIT, () => {
@@ -69,7 +68,6 @@ function ask(
     if (session.modified === transaction) refuse(transaction, 500, [['Retry-After', '5']]);
     abandon(session);
   });
-  if (request.method === 'INVITE') transaction.respond(100, buildResponse(request, 100, source.hop));
   core.event({ kind: 'modify', session: session.ref, ...(body === undefined ? {} : { body }) });
 }
 

@@ -1,3 +1,4 @@
+import { buildResponse } from '../build.ts';
 import type { SessionRef } from '../contract.ts';
 import type { Core, Hop, Source } from '../core.ts';
 import type { SipRequest } from '../message.ts';
@@ -57,8 +58,10 @@ export class ServerTransaction {
     this.#table = table;
     this.#transport = transport;
     const reliable = source.hop.transport !== 'udp';
-    this.#machine = request.method === 'INVITE' ? new InviteServer(reliable) : new NonInviteServer(reliable);
+    const invite = request.method === 'INVITE';
+    this.#machine = invite ? new InviteServer(reliable, core.now) : new NonInviteServer(reliable);
     this.#alarm = core.alarm(() => this.#run(this.#machine.timeout(core.now)));
+    this.#alarm.set(this.#machine.deadline());
     this.#unwatch = transport.watch(source.hop, () => this.#lost());
     table.addServer(this);
   }
@@ -110,11 +113,20 @@ export class ServerTransaction {
     for (const action of actions) {
       if (action === 'send') {
         this.#send();
+      } else if (action === 'trying') {
+        this.#trying();
       } else if (action === 'timed-out') {
         // 17.2.1: timer H. A non-2xx needs nothing more than to be forgotten.
         this.#core.count('ack-missing', undefined, this.source.hop.remote);
       } else this.#finish();
     }
+  }
+
+  /** No new state: 100 is no answer of the user. */
+  #trying(): void {
+    this.#last = buildResponse(this.request, 100, this.source.hop);
+    this.#core.trace('out', this.hop, this.#last.line, this.session);
+    this.#send();
   }
 
   #send(): void {

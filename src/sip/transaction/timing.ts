@@ -4,6 +4,8 @@ export const T2 = 4000;
 export const T4 = 5000;
 /** Timers B, F, H, J, L and M: 64*T1. */
 export const TRANSACTION_LIFE = 64 * T1;
+/** 17.2.1: an INVITE that nobody has answered by then gets a 100. */
+export const TRYING_AFTER = 200;
 /** Timer D on unreliable transports: at least 32 s. */
 export const TIMER_D = 32_000;
 
@@ -26,6 +28,8 @@ export type ClientAction =
 export type ServerAction =
   /** Send the last response (again). */
   | 'send'
+  /** Send a 100 of our own: the user has not answered yet. */
+  | 'trying'
   /** The ACK of a non-2xx response never came (timer H): told to the user, the transaction ends. */
   | 'timed-out'
   | 'terminated';

@@ -106,8 +106,21 @@ test('Accepted client state: every 2xx is passed for 64*T1, nothing else (RFC 60
   assert.deepEqual(timeline(client), ['32100 terminated']);
 });
 
+test('100 goes where nobody has answered an INVITE for 200 ms, or when it comes again before; else never (17.2.1)', () => {
+  assert.deepEqual(timeline(new InviteServer(false, 1000)), ['1200 trying']);
+  const repeated = new InviteServer(false, 0);
+  assert.deepEqual(repeated.repeated(), ['trying']);
+  assert.deepEqual(repeated.repeated(), ['send']);
+  assert.equal(repeated.deadline(), undefined);
+  for (const status of [180, 200, 486]) {
+    const answered = new InviteServer(false, 0);
+    answered.respond(status, 199);
+    assert.ok(!timeline(answered).some((line) => line.endsWith('trying')));
+  }
+});
+
 test('timers G and H: a failure goes at T1 doubling to T2 until the ACK, at most 32 s (17.2.1)', () => {
-  const server = new InviteServer(false);
+  const server = new InviteServer(false, 0);
   assert.deepEqual(server.respond(100, 0), ['send']);
   assert.deepEqual(server.respond(486, 0), ['send']);
   const times = timeline(server);
@@ -116,19 +129,19 @@ test('timers G and H: a failure goes at T1 doubling to T2 until the ACK, at most
 });
 
 test('timer I: after the ACK the server absorbs ACKs for T4, then ends (17.2.1)', () => {
-  const server = new InviteServer(false);
+  const server = new InviteServer(false, 0);
   server.respond(486, 0);
   assert.deepEqual(server.acknowledged(700), []);
   assert.equal(server.state, 'confirmed');
   assert.deepEqual(server.repeated(), []);
   assert.deepEqual(timeline(server), ['5700 terminated']);
-  const reliable = new InviteServer(true);
+  const reliable = new InviteServer(true, 0);
   reliable.respond(486, 0);
   assert.deepEqual(reliable.acknowledged(700), ['terminated']);
 });
 
 test('Accepted server state: INVITEs are absorbed, 2xx may be sent again for 64*T1 (RFC 6026 7.1)', () => {
-  const server = new InviteServer(false);
+  const server = new InviteServer(false, 0);
   server.respond(200, 0);
   assert.deepEqual(server.repeated(), []);
   assert.deepEqual(server.respond(200, 500), ['send']);
@@ -175,7 +188,7 @@ test('whatever comes, a machine ends: terminated exactly once, then silence (eve
       fc.array(input, { maxLength: 30 }),
       (which, reliable, inputs) => {
         const client = which === 'ic' ? new InviteClient(reliable) : new NonInviteClient(reliable);
-        const server = which === 'is' ? new InviteServer(reliable) : new NonInviteServer(reliable);
+        const server = which === 'is' ? new InviteServer(reliable, 0) : new NonInviteServer(reliable);
         const isClient = which === 'ic' || which === 'nc';
         const machine = isClient ? client : server;
         let now = 0;
