@@ -3,7 +3,7 @@ import { checkMessage } from '../meta/check.ts';
 import { tryEncodeMeta } from '../meta/encode.ts';
 import { DIGITS } from '../meta/fields.ts';
 import type { CallMessage, MediaExchange } from '../meta/message.ts';
-import { META_VERSION } from '../meta/message.ts';
+import { META_LIMITS, META_VERSION } from '../meta/message.ts';
 import type { CallContext, CallInput, LegInput, Outcome } from './call-context.ts';
 import type { LegCommand } from './leg.ts';
 
@@ -49,9 +49,22 @@ function carriable(message: CallMessage): CallMessage | string {
 
 /** Which field Meta cannot carry ('message': it is too long, which only media can make it), so that encoding cannot fail later. */
 export function problemOf(message: CallMessage): string | undefined {
-  if (!('media' in message)) return checkMessage(message, META_VERSION.minor)?.field;
+  const problem = checkMessage(message, META_VERSION.minor)?.field;
+  if (problem !== undefined || !('media' in message) || isSmall(message.media)) return problem;
   const encoded = tryEncodeMeta(message, META_VERSION.minor);
   return encoded.ok ? undefined : encoded.error.field;
+}
+
+/** Media that leave the rest of the message all the room it can need: it is not encoded to see whether it fits. */
+function isSmall(media: MediaExchange | undefined): boolean {
+  if (media === undefined || media.kind === 'refuse') return true;
+  let octets = 0;
+  for (const stream of media.streams)
+    for (const format of stream.formats) {
+      octets += 16;
+      for (const parameter of format.parameters) octets += 4 + parameter.value.length;
+    }
+  return octets < META_LIMITS.messageBytes / 2;
 }
 
 interface Fields {

@@ -54,19 +54,27 @@ export function recordRefused(gw: GatewayState, refused: RefusedCall): void {
   gw.emit({ kind: 'cdr', record });
 }
 
+/** At least so many, less than twice as many. */
 const REMEMBERED = 4096;
 
-/** Calls recorded lately, the oldest forgotten first. */
+/**
+ * Calls recorded lately. They are forgotten by the generation: to delete the oldest one by one makes a set of the engine
+ * pass over all the places where older ones were.
+ */
 export class RecordedCalls {
-  readonly #calls = new Set<CallId>();
+  #young = new Set<CallId>();
+  #old = new Set<CallId>();
 
   has(call: CallId): boolean {
-    return this.#calls.has(call);
+    return this.#young.has(call) || this.#old.has(call);
   }
 
   add(call: CallId): void {
-    if (this.#calls.size >= REMEMBERED) this.#calls.delete(this.#calls.values().next().value!);
-    this.#calls.add(call);
+    if (this.#young.size >= REMEMBERED) {
+      this.#old = this.#young;
+      this.#young = new Set();
+    }
+    this.#young.add(call);
   }
 }
 

@@ -3,6 +3,7 @@ import { classifyIp, parseIp } from '../bytes/ip.ts';
 import type { LegPorts, LegStream } from '../call/leg.ts';
 import type { Address } from '../machine/address.ts';
 import { isIpv6 } from '../machine/address.ts';
+import type { Writable } from '../machine/machine.ts';
 import { allowedFormats } from '../media/codec-policy.ts';
 import { defaultPacketTime, FORMAT_FACTS } from '../media/formats.ts';
 import type { Direction, Format, FormatName, MediaKind, Stream } from '../meta/message.ts';
@@ -245,21 +246,26 @@ export function refusedStream(index: number, kind: MediaKind): Stream {
 
 export function legStream(line: Line): LegStream {
   const { local, remote, port } = line;
-  const shown = { index: line.index!, kind: line.kind };
   if (!isActive(line)) {
-    return { ...shown, active: false, direction: 'inactive', rtcpMux: false, packetTime: 20, formats: [] };
+    const { kind } = line;
+    const rest = {
+      active: false,
+      direction: 'inactive',
+      rtcpMux: false,
+      packetTime: 20,
+      formats: [],
+    } as const;
+    return { index: line.index!, kind, ...rest };
   }
   const formats = agreedFormats(line);
   const first = formats[0]?.format.name;
-  return {
-    ...shown,
+  const stream: Writable<LegStream> = {
+    index: line.index!,
+    kind: line.kind,
     active: true,
     direction: agreedDirection(line),
     local: port!.bound,
-    ...(remote?.address === undefined ? {} : { remote: remote.address }),
-    ...(remote?.rtcp === undefined ? {} : { remoteRtcp: remote.rtcp }),
     rtcpMux: local!.rtcpMux && (remote === undefined || remote.rtcpMux),
-    ...(remote?.voipMetrics === true ? { voipMetrics: true } : {}),
     packetTime: remote?.packetTime ?? (first === undefined ? 20 : defaultPacketTime(first)),
     formats: formats.map(({ format, payloadType }) => {
       const far = remote?.formats.find((r) => r.format.id === format.id);
@@ -271,6 +277,10 @@ export function legStream(line: Line): LegStream {
       };
     }),
   };
+  if (remote?.address !== undefined) stream.remote = remote.address;
+  if (remote?.rtcp !== undefined) stream.remoteRtcp = remote.rtcp;
+  if (remote?.voipMetrics === true) stream.voipMetrics = true;
+  return stream;
 }
 
 /**

@@ -35,6 +35,9 @@ export interface Crypto {
   equal(a: Uint8Array, b: Uint8Array): boolean;
 }
 
+/** Of a value that is being made: fields that may be absent are set one by one. */
+export type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
 /** Parse results are values; exceptions mean bugs. */
 export type Result<T, E> =
   | { readonly ok: true; readonly value: T }

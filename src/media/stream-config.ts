@@ -1,6 +1,7 @@
 /** What the plane is told of one stream, and what of a change makes it learn the source anew. */
 import type { LegStream } from '../call/leg.ts';
 import { sameAddress } from '../machine/address.ts';
+import type { Writable } from '../machine/machine.ts';
 import type { CallId, Priority } from '../meta/message.ts';
 import { META_LIMITS } from '../meta/message.ts';
 import { faxPlaneFormat } from './fax.ts';
@@ -26,7 +27,7 @@ export function legConfig(
   own: { readonly cname: string; readonly latchWindowMs: number; readonly rtpBase: RtpBase },
 ): StreamLegConfig {
   const { direction, kind, local, packetTime, remote, remoteRtcp, rtcpMux } = stream;
-  return {
+  const config: Writable<StreamLegConfig> = {
     session: data.session,
     stream: data.streamBase + stream.index,
     call: data.call,
@@ -34,11 +35,8 @@ export function legConfig(
     priority: data.priority,
     local,
     rtcpMux,
-    ...(remote === undefined ? {} : { remote }),
-    ...(remoteRtcp === undefined ? {} : { remoteRtcp }),
     source: data.source,
     latchWindowMs: own.latchWindowMs,
-    ...(data.latchHost === undefined ? {} : { latchHost: data.latchHost }),
     direction,
     formats: stream.formats.map((f) =>
       f.format.name === 'T38'
@@ -47,8 +45,12 @@ export function legConfig(
     ),
     cname: own.cname,
     rtpBase: own.rtpBase,
-    ...(stream.voipMetrics === true ? { voipMetrics: true } : {}),
   };
+  if (remote !== undefined) config.remote = remote;
+  if (remoteRtcp !== undefined) config.remoteRtcp = remoteRtcp;
+  if (data.latchHost !== undefined) config.latchHost = data.latchHost;
+  if (stream.voipMetrics === true) config.voipMetrics = true;
+  return config;
 }
 
 export function isUsable(stream: LegStream): boolean {

@@ -9,10 +9,14 @@ export interface DescribeOptions {
 /** `setup …01 → …99, offer 1 audio PCMA PCMU telephone-event sendrecv`; without the call id. */
 export function describeMeta(message: MetaMessage, options: DescribeOptions = {}): string {
   const full = options.full === true;
-  return [message.kind, ...details(message, full)]
-    .filter((part) => part !== '')
-    .join(', ')
-    .replace(', ', ' ');
+  let text: string = message.kind;
+  let separator = ' ';
+  for (const part of details(message, full)) {
+    if (part === '') continue;
+    text += separator + part;
+    separator = ', ';
+  }
+  return text;
 }
 
 /** `…01` for 4930123401; nothing of a number shorter than five characters but its length. */

@@ -7,8 +7,24 @@ export interface IpValue {
   readonly words: readonly number[];
 }
 
+/** The same few addresses are asked about several times for each message. (A text may hold the message that it was cut from.) */
+const REMEMBERED = 128;
+const values = new Map<string, IpValue | undefined>();
+const keys = new Map<string, string>();
+
+function remember<T>(known: Map<string, T>, text: string, value: T): T {
+  if (known.size >= REMEMBERED) known.clear();
+  known.set(text, value);
+  return value;
+}
+
 /** Undefined where `text` is no IPv4 or IPv6 address in the text forms of RFC 4291 2.2; a zone is no part of one. */
 export function parseIp(text: string): IpValue | undefined {
+  const known = values.get(text);
+  return known !== undefined || text.length > 45 ? known : remember(values, text, readIp(text));
+}
+
+function readIp(text: string): IpValue | undefined {
   const octets = parseOctets(text);
   if (octets === undefined) return undefined;
   const words: number[] = [];
@@ -25,6 +41,10 @@ export function parseIp(text: string): IpValue | undefined {
  * no address counts as itself.
  */
 export function sourceKey(ip: string): string {
+  return keys.get(ip) ?? remember(keys, ip.slice(0, 64), keyOf(ip));
+}
+
+function keyOf(ip: string): string {
   const value = parseIp(ip);
   if (value === undefined) return ip.slice(0, 64);
   if (value.family === 6) return `${hex(value.words[0]!)}:${hex(value.words[1]!)}/64`;

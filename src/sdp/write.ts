@@ -13,73 +13,81 @@ import type {
  */
 export function writeSdp(description: SessionDescription): Uint8Array {
   const o = description.origin;
-  const lines = [
-    'v=0',
-    `o=${o.username} ${o.sessionId} ${o.version} IN IP${o.ipVersion} ${o.address}`,
-    `s=${description.name}`,
-    ...connection(description.connection),
-    ...bandwidths(description.bandwidths),
-    't=0 0',
-    ...description.fingerprints.map((f) => `a=fingerprint:${f.hash} ${f.value}`),
-    ...(description.setup === undefined ? [] : [`a=setup:${description.setup}`]),
-    ...(description.direction === undefined ? [] : [`a=${description.direction}`]),
-    ...description.media.flatMap(media),
-  ];
-  return latin1Bytes(lines.map((line) => `${line.replace(/[\x00-\x08\x0a-\x1f\x7f]/g, '?')}\r\n`).join(''));
+  const lines = new Lines();
+  lines.add('v=', '0');
+  lines.add('o=', `${o.username} ${o.sessionId} ${o.version} IN IP${o.ipVersion} ${o.address}`);
+  lines.add('s=', description.name);
+  connection(lines, description.connection);
+  bandwidths(lines, description.bandwidths);
+  lines.add('t=', '0 0');
+  for (const f of description.fingerprints) lines.add('a=fingerprint:', `${f.hash} ${f.value}`);
+  lines.add('a=setup:', description.setup);
+  lines.add('a=', description.direction);
+  for (const m of description.media) media(lines, m);
+  return latin1Bytes(lines.text);
 }
 
-function connection(c: Connection | undefined): string[] {
-  return c === undefined ? [] : [`c=IN IP${c.ipVersion} ${c.address}`];
+const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
+
+class Lines {
+  text = '';
+
+  /** Nothing where there is no value. */
+  add(name: string, value: string | number | undefined): void {
+    if (value === undefined) return;
+    const line = `${name}${value}`;
+    this.text += `${CONTROL.test(line) ? line.replace(new RegExp(CONTROL, 'g'), '?') : line}\r\n`;
+  }
 }
 
-function bandwidths(list: readonly Bandwidth[]): string[] {
-  return list.map((b) => `b=${b.type}:${b.value}`);
+function connection(lines: Lines, c: Connection | undefined): void {
+  if (c !== undefined) lines.add('c=', `IN IP${c.ipVersion} ${c.address}`);
 }
 
-function media(m: MediaDescription): string[] {
+function bandwidths(lines: Lines, list: readonly Bandwidth[]): void {
+  for (const b of list) lines.add('b=', `${b.type}:${b.value}`);
+}
+
+function media(lines: Lines, m: MediaDescription): void {
   const count = m.portCount === 1 ? '' : `/${m.portCount}`;
-  return [
-    `m=${m.type} ${m.port}${count} ${m.protocol} ${m.formats.join(' ')}`,
-    ...connection(m.connection),
-    ...bandwidths(m.bandwidths),
-    ...m.rtpMaps.map(
-      (r) =>
-        `a=rtpmap:${r.payloadType} ${r.encoding}/${r.clockRate}${r.channels === 1 ? '' : `/${r.channels}`}`,
-    ),
-    ...m.formatParameters.map((p) => `a=fmtp:${p.format} ${p.text}`),
-    ...(m.packetTime === undefined ? [] : [`a=ptime:${m.packetTime}`]),
-    ...(m.maxPacketTime === undefined ? [] : [`a=maxptime:${m.maxPacketTime}`]),
-    ...rtcp(m),
-    ...(m.rtcpMux ? ['a=rtcp-mux'] : []),
-    ...(m.voipMetrics === true ? ['a=rtcp-xr:voip-metrics'] : []),
-    ...m.crypto.map(
-      (c) =>
-        `a=crypto:${c.tag} ${c.suite} ${c.keys}${c.sessionParameters === '' ? '' : ` ${c.sessionParameters}`}`,
-    ),
-    ...m.fingerprints.map((f) => `a=fingerprint:${f.hash} ${f.value}`),
-    ...(m.setup === undefined ? [] : [`a=setup:${m.setup}`]),
-    ...(m.t38 === undefined ? [] : t38(m.t38)),
-    ...(m.direction === undefined ? [] : [`a=${m.direction}`]),
-  ];
+  lines.add('m=', `${m.type} ${m.port}${count} ${m.protocol} ${m.formats.join(' ')}`);
+  connection(lines, m.connection);
+  bandwidths(lines, m.bandwidths);
+  for (const r of m.rtpMaps) {
+    const channels = r.channels === 1 ? '' : `/${r.channels}`;
+    lines.add('a=rtpmap:', `${r.payloadType} ${r.encoding}/${r.clockRate}${channels}`);
+  }
+  for (const p of m.formatParameters) lines.add('a=fmtp:', `${p.format} ${p.text}`);
+  lines.add('a=ptime:', m.packetTime);
+  lines.add('a=maxptime:', m.maxPacketTime);
+  rtcp(lines, m);
+  for (const c of m.crypto) {
+    const parameters = c.sessionParameters === '' ? '' : ` ${c.sessionParameters}`;
+    lines.add('a=crypto:', `${c.tag} ${c.suite} ${c.keys}${parameters}`);
+  }
+  for (const f of m.fingerprints) lines.add('a=fingerprint:', `${f.hash} ${f.value}`);
+  lines.add('a=setup:', m.setup);
+  if (m.t38 !== undefined) t38(lines, m.t38);
+  lines.add('a=', m.direction);
 }
 
-function rtcp(m: MediaDescription): string[] {
-  if (m.rtcp === undefined) return [];
-  const c = m.rtcp.connection;
-  return [`a=rtcp:${m.rtcp.port}${c === undefined ? '' : ` IN IP${c.ipVersion} ${c.address}`}`];
+function rtcp(lines: Lines, m: MediaDescription): void {
+  const c = m.rtcp?.connection;
+  const elsewhere = c === undefined ? '' : ` IN IP${c.ipVersion} ${c.address}`;
+  if (m.rtcp !== undefined) lines.add('a=rtcp:', `${m.rtcp.port}${elsewhere}`);
+  if (m.rtcpMux) lines.add('a=', 'rtcp-mux');
+  if (m.voipMetrics === true) lines.add('a=', 'rtcp-xr:voip-metrics');
 }
 
 /** ITU-T T.38 D.2.1. */
-function t38(t: T38Attributes): string[] {
-  return [
-    ...(t.version === undefined ? [] : [`a=T38FaxVersion:${t.version}`]),
-    ...(t.maxBitRate === undefined ? [] : [`a=T38MaxBitRate:${t.maxBitRate}`]),
-    ...(t.rateManagement === undefined ? [] : [`a=T38FaxRateManagement:${t.rateManagement}`]),
-    ...(t.maxBuffer === undefined ? [] : [`a=T38FaxMaxBuffer:${t.maxBuffer}`]),
-    ...(t.maxDatagram === undefined ? [] : [`a=T38FaxMaxDatagram:${t.maxDatagram}`]),
-    ...(t.udpEc === undefined ? [] : [`a=T38FaxUdpEC:${t.udpEc}`]),
-    ...(t.fillBitRemoval === true ? ['a=T38FaxFillBitRemoval'] : []),
-    ...(t.transcodingMmr === true ? ['a=T38FaxTranscodingMMR'] : []),
-    ...(t.transcodingJbig === true ? ['a=T38FaxTranscodingJBIG'] : []),
-  ];
+function t38(lines: Lines, t: T38Attributes): void {
+  lines.add('a=T38FaxVersion:', t.version);
+  lines.add('a=T38MaxBitRate:', t.maxBitRate);
+  lines.add('a=T38FaxRateManagement:', t.rateManagement);
+  lines.add('a=T38FaxMaxBuffer:', t.maxBuffer);
+  lines.add('a=T38FaxMaxDatagram:', t.maxDatagram);
+  lines.add('a=T38FaxUdpEC:', t.udpEc);
+  if (t.fillBitRemoval === true) lines.add('a=', 'T38FaxFillBitRemoval');
+  if (t.transcodingMmr === true) lines.add('a=', 'T38FaxTranscodingMMR');
+  if (t.transcodingJbig === true) lines.add('a=', 'T38FaxTranscodingJBIG');
 }

@@ -53,21 +53,18 @@ export function buildRequest(parts: RequestParts): Outgoing {
   const headers: HeaderPair[] = [
     ['Via', viaOf(parts.hop, parts.branch)],
     ['Max-Forwards', String(parts.maxForwards ?? MAX_FORWARDS)],
-    ...(parts.routes ?? []).map((route): HeaderPair => ['Route', formatNameAddress(route)]),
+  ];
+  for (const route of parts.routes ?? []) headers.push(['Route', formatNameAddress(route)]);
+  headers.push(
     ['From', parts.from],
     ['To', parts.to],
     ['Call-ID', parts.callId],
     ['CSeq', `${sequence} ${method}`],
-    ...(parts.headers ?? []),
-  ];
+  );
+  for (const header of parts.headers ?? []) headers.push(header);
   const { body } = parts;
   if (body !== undefined) headers.push(['Content-Type', body.contentType]);
-  const bytes = serializeRequest({
-    method,
-    uri: parts.uri,
-    headers,
-    ...(body === undefined ? {} : { body: body.bytes }),
-  });
+  const bytes = serializeRequest({ method, uri: parts.uri, headers, body: body?.bytes });
   return { bytes, line: `${method} ${parts.uri} SIP/2.0 (CSeq ${sequence} ${method})` };
 }
 
@@ -135,7 +132,8 @@ export function buildResponse(
   source: Hop,
   parts: ResponseParts = {},
 ): Outgoing {
-  const bytes = replyTo(request, status, { source: source.remote, ...parts });
+  const { toTag, headers, body } = parts;
+  const bytes = replyTo(request, status, { source: source.remote, toTag, headers, body });
   return { bytes, line: `SIP/2.0 ${status} (CSeq ${request.cseq.number} ${request.cseq.method})` };
 }
 

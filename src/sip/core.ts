@@ -4,7 +4,7 @@
  */
 import { toHex } from '../bytes/text.ts';
 import type { Address, SignallingTransport } from '../machine/address.ts';
-import type { Crypto, Millis, Random } from '../machine/machine.ts';
+import type { Crypto, Millis, Random, Writable } from '../machine/machine.ts';
 import { Timers } from '../machine/timers.ts';
 import { Alarm } from './alarm.ts';
 import type {
@@ -71,23 +71,23 @@ export class Core {
 
   /** `reason` is a short stable token; `name` a foreign name, never a metric label. */
   count(reason: string, name?: string, remote?: Address): void {
-    this.emit({
-      kind: 'count',
-      reason,
-      ...(name === undefined ? {} : { name }),
-      ...(remote === undefined ? {} : { remote }),
-    });
+    const output: Writable<Extract<SipOutput, { kind: 'count' }>> = { kind: 'count', reason };
+    if (name !== undefined) output.name = name;
+    if (remote !== undefined) output.remote = remote;
+    this.emit(output);
   }
 
   trace(direction: 'in' | 'out', hop: Hop, line: string, session: SessionRef | undefined): void {
-    this.emit({
+    const { remote, transport } = hop;
+    const output: Writable<Extract<SipOutput, { kind: 'trace' }>> = {
       kind: 'trace',
       direction,
-      remote: hop.remote,
-      transport: hop.transport,
+      remote,
+      transport,
       line,
-      ...(session === undefined ? {} : { session }),
-    });
+    };
+    if (session !== undefined) output.session = session;
+    this.emit(output);
   }
 
   poll(): SipOutput | undefined {

@@ -1,5 +1,6 @@
 /** Responses built from requests (RFC 3261 8.2.6.2, 18.2.1; RFC 3581). */
 import type { Address } from '../machine/address.ts';
+import type { Writable } from '../machine/machine.ts';
 import type { SipBody } from './contract.ts';
 import { splitList } from './header/list.ts';
 import { formatVia, parseVias } from './header/via.ts';
@@ -84,18 +85,20 @@ function markReceived(value: string, source: Address): string {
   const via = topVia(value);
   if (via === undefined) return value;
   const wanted = via.rport !== undefined;
-  const parameters = new Map(via.parameters);
-  parameters.delete('received'); // what the request claimed is not what we saw
-  const { received: _, ...rest } = via;
-  const differs = wanted || !sameHost(via.host, source.ip);
-  const marked: Via = {
-    ...rest,
-    parameters,
-    ...(differs ? { received: source.ip } : {}),
-    ...(wanted ? { rport: source.port } : {}),
-  };
-  const more = splitList(value)?.slice(1) ?? [];
-  return [formatVia(marked), ...more].join(', ');
+  const { transport, host, branch } = via;
+  let { parameters } = via;
+  if (parameters.has('received')) {
+    // What the request claimed is not what we saw.
+    parameters = new Map([...parameters].filter(([name]) => name !== 'received'));
+  }
+  const marked: Writable<Via> = { transport, host, branch, parameters };
+  if (via.port !== undefined) marked.port = via.port;
+  if (via.maddr !== undefined) marked.maddr = via.maddr;
+  if (wanted || !sameHost(host, source.ip)) marked.received = source.ip;
+  if (wanted) marked.rport = source.port;
+  const list = splitList(value) ?? [];
+  if (list.length < 2) return formatVia(marked);
+  return [formatVia(marked), ...list.slice(1)].join(', ');
 }
 
 function withTag(to: string, tag: string | undefined): string {

@@ -1,5 +1,6 @@
 /** SIP, SIPS (RFC 3261 19.1) and tel (RFC 3966) URIs. */
 import { latin1Bytes, utf8Bytes, utf8Text } from '../bytes/text.ts';
+import type { Writable } from '../machine/machine.ts';
 import {
   CLASS,
   DIALLED,
@@ -71,9 +72,10 @@ function parseSip(scheme: 'sip' | 'sips', text: string, from: number): SipUri | 
   if (hostPort === undefined) return undefined;
   const parameters = hostEnd === end ? NO_PARAMETERS : parseParameters(text, hostEnd + 1, end);
   if (parameters === undefined) return undefined;
-  const { host, port } = hostPort;
-  if (port === undefined && password === undefined) return { scheme, user, host, parameters, headers };
-  return { scheme, user, ...(password === undefined ? {} : { password }), ...hostPort, parameters, headers };
+  const uri: Writable<SipUri> = { scheme, user, host: hostPort.host, parameters, headers };
+  if (password !== undefined) uri.password = password;
+  if (hostPort.port !== undefined) uri.port = hostPort.port;
+  return uri;
 }
 
 function parseTel(rest: string): SipUri | undefined {
@@ -212,5 +214,7 @@ export function sipUri(
   port?: number,
   parameters: ReadonlyMap<string, string> = NO_PARAMETERS,
 ): SipUri {
-  return { scheme: 'sip', user, host, ...(port === undefined ? {} : { port }), parameters, headers: '' };
+  const uri: Writable<SipUri> = { scheme: 'sip', user, host, parameters, headers: '' };
+  if (port !== undefined) uri.port = port;
+  return uri;
 }

@@ -1,4 +1,5 @@
 /** Via (RFC 3261 20.42, 18.2.1; rport RFC 3581; address literals RFC 5118). */
+import type { Writable } from '../../machine/machine.ts';
 import { canonicalIp, formatHost, type HostPort, parseHostPort } from '../host.ts';
 import { SIP_LIMITS, type Via } from '../message.ts';
 import { formatParameters } from './parameters.ts';
@@ -39,7 +40,7 @@ function scanVia(scanner: Scanner): Via | undefined {
   if (sentBy === undefined || parameters === undefined) return undefined;
   const branch = parameters.get('branch') ?? '';
   if (branch.length > SIP_LIMITS.branchBytes) return undefined;
-  const via: { -readonly [K in keyof Via]: Via[K] } = {
+  const via: Writable<Via> = {
     transport,
     host: sentBy.host,
     branch,
@@ -79,11 +80,20 @@ function scanSentBy(scanner: Scanner): HostPort | undefined {
 
 /** Writes the fields and the remaining parameters in their order; `rport` 0 as a bare flag. */
 export function formatVia(via: Via): string {
-  const port = via.port === undefined ? '' : `:${via.port}`;
-  const parameters = new Map(via.parameters);
-  if (via.branch !== '') parameters.set('branch', via.branch);
-  if (via.rport !== undefined) parameters.set('rport', via.rport === 0 ? '' : String(via.rport));
-  if (via.received !== undefined) parameters.set('received', via.received);
-  if (via.maddr !== undefined) parameters.set('maddr', via.maddr);
-  return `SIP/2.0/${via.transport} ${formatHost(via.host)}${port}${formatParameters(parameters)}`;
+  const { transport, host, port, branch, rport, received, maddr, parameters } = via;
+  const fields: readonly (readonly [string, string | undefined])[] = [
+    ['branch', branch === '' ? undefined : branch],
+    ['rport', rport === undefined ? undefined : rport === 0 ? '' : String(rport)],
+    ['received', received],
+    ['maddr', maddr],
+  ];
+  const all: (readonly [string, string])[] = [];
+  for (const pair of parameters) {
+    const value = fields.find(([name]) => name === pair[0])?.[1];
+    all.push(value === undefined ? pair : [pair[0], value]);
+  }
+  for (const [name, value] of fields)
+    if (value !== undefined && !parameters.has(name)) all.push([name, value]);
+  const sentBy = port === undefined ? formatHost(host) : `${formatHost(host)}:${port}`;
+  return `SIP/2.0/${transport} ${sentBy}${formatParameters(all)}`;
 }

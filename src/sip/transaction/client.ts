@@ -5,7 +5,7 @@ import type { Link, Transport } from '../transport.ts';
 import { InviteClient } from './invite-client.ts';
 import { NonInviteClient } from './non-invite-client.ts';
 import type { TransactionTable } from './table.ts';
-import type { ClientAction } from './timing.ts';
+import { alarmOf, type ClientAction } from './timing.ts';
 
 /** Bytes to send, and how the ladder shows them. */
 export interface Outgoing {
@@ -90,7 +90,7 @@ export class ClientTransaction {
   #run(actions: readonly ClientAction[], response?: SipResponse, source?: Source): void {
     const { user, message, ack } = this.spec;
     // The alarm first: what the user does in a callback may end this transaction.
-    this.#alarm.set(this.#machine.deadline());
+    this.#alarm.set(alarmOf(this.#machine));
     for (const action of actions) {
       switch (action) {
         case 'send':

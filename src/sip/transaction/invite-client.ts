@@ -60,6 +60,11 @@ export class InviteClient {
     return ['ack', 'pass'];
   }
 
+  /** Nothing is sent of its own accord any more. */
+  get absorbs(): boolean {
+    return this.state === 'accepted' || this.state === 'completed';
+  }
+
   timeout(now: Millis): readonly ClientAction[] {
     if (this.#end !== undefined && now >= this.#end) {
       const waiting = this.state === 'calling';

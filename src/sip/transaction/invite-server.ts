@@ -55,6 +55,11 @@ export class InviteServer {
     return [];
   }
 
+  /** Nothing is sent of its own accord any more. */
+  get absorbs(): boolean {
+    return this.state === 'accepted' || this.state === 'confirmed';
+  }
+
   timeout(now: Millis): readonly ServerAction[] {
     if (this.#trying !== undefined && now >= this.#trying) return this.#try();
     if (this.#end !== undefined && now >= this.#end) {

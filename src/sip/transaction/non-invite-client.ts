@@ -36,6 +36,11 @@ export class NonInviteClient {
     return ['pass'];
   }
 
+  /** Nothing is sent of its own accord any more. */
+  get absorbs(): boolean {
+    return this.state === 'completed';
+  }
+
   timeout(now: Millis): readonly ClientAction[] {
     if (this.#end !== undefined && now >= this.#end) {
       const waiting = this.state !== 'completed';

@@ -31,6 +31,11 @@ export class NonInviteServer {
     return this.state === 'proceeding' || this.state === 'completed' ? ['send'] : [];
   }
 
+  /** Nothing is sent of its own accord any more. */
+  get absorbs(): boolean {
+    return this.state === 'completed';
+  }
+
   timeout(now: Millis): readonly ServerAction[] {
     return this.#end !== undefined && now >= this.#end ? this.#terminate() : [];
   }

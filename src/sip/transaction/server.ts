@@ -8,7 +8,7 @@ import type { Outgoing } from './client.ts';
 import { InviteServer } from './invite-server.ts';
 import { NonInviteServer } from './non-invite-server.ts';
 import type { TransactionTable } from './table.ts';
-import type { ServerAction } from './timing.ts';
+import { alarmOf, type ServerAction } from './timing.ts';
 
 /** Who answers the request. */
 export interface ServerUser {
@@ -61,7 +61,7 @@ export class ServerTransaction {
     const invite = request.method === 'INVITE';
     this.#machine = invite ? new InviteServer(reliable, core.now) : new NonInviteServer(reliable);
     this.#alarm = core.alarm(() => this.#run(this.#machine.timeout(core.now)));
-    this.#alarm.set(this.#machine.deadline());
+    this.#alarm.set(alarmOf(this.#machine));
     this.#unwatch = transport.watch(source.hop, () => this.#lost());
     table.addServer(this);
   }
@@ -109,7 +109,7 @@ export class ServerTransaction {
   }
 
   #run(actions: readonly ServerAction[]): void {
-    this.#alarm.set(this.#machine.deadline());
+    this.#alarm.set(alarmOf(this.#machine));
     for (const action of actions) {
       if (action === 'send') {
         this.#send();

@@ -34,6 +34,18 @@ export type ServerAction =
   | 'timed-out'
   | 'terminated';
 
+/** Granularity of the end of transactions that only absorb what comes again (timers D, I to M): many end at once, instead of one by one. */
+const END_STEP = 500;
+
+/** When a machine wants to be called: on time where it sends something then, a little late where it is only forgotten. */
+export function alarmOf(machine: {
+  deadline(): number | undefined;
+  readonly absorbs: boolean;
+}): number | undefined {
+  const at = machine.deadline();
+  return at === undefined || !machine.absorbs ? at : Math.ceil(at / END_STEP) * END_STEP;
+}
+
 /** The earlier of two deadlines. */
 export function earlier(a: number | undefined, b: number | undefined): number | undefined {
   if (a === undefined) return b;

@@ -6,6 +6,7 @@ import { InviteClient } from './invite-client.ts';
 import { InviteServer } from './invite-server.ts';
 import { NonInviteClient } from './non-invite-client.ts';
 import { NonInviteServer } from './non-invite-server.ts';
+import { alarmOf } from './timing.ts';
 
 interface Timed {
   timeout(now: number): readonly string[];
@@ -117,6 +118,20 @@ test('100 goes where nobody has answered an INVITE for 200 ms, or when it comes 
     answered.respond(status, 199);
     assert.ok(!timeline(answered).some((line) => line.endsWith('trying')));
   }
+});
+
+test('what only absorbs repetitions ends at the next half second; what is sent is sent on time', () => {
+  const server = new InviteServer(false, 0);
+  assert.equal(alarmOf(server), 200, '100');
+  server.respond(486, 10);
+  assert.equal(alarmOf(server), 510, 'timer G');
+  server.acknowledged(77);
+  assert.equal(alarmOf(server), 5500, 'timer I');
+  const client = new InviteClient(false);
+  client.start(33);
+  assert.equal(alarmOf(client), 533, 'timer A');
+  client.response(200, 501);
+  assert.equal(alarmOf(client), 33_000, 'timer M');
 });
 
 test('timers G and H: a failure goes at T1 doubling to T2 until the ACK, at most 32 s (17.2.1)', () => {
