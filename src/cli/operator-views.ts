@@ -63,7 +63,7 @@ export function statusText(status: StatusView): string {
   ];
   const tunnels = status.tunnels.map((tunnel) => [
     tunnel.site,
-    tunnel.state,
+    tunnel.problem === undefined ? tunnel.state : `${tunnel.state} (${tunnel.problem})`,
     String(tunnel.lanes),
     tunnel.state === 'up' ? `${tunnel.roundTripMs.toFixed(1)} ms` : '-',
   ]);

@@ -122,6 +122,8 @@ export interface StatusView {
     readonly lanes: number;
     readonly roundTripMs: number;
     readonly session: string;
+    /** Relay: why the last dial failed, where the tunnel is not up. */
+    readonly problem?: string;
   }[];
   readonly peers: readonly { readonly name: string; readonly state: 'up' | 'down' | 'unprobed' }[];
   /** Our registrations with trunks. `reason`: how the last REGISTER ended. */

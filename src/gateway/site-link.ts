@@ -41,6 +41,8 @@ export class SiteLink {
   bases: StreamBases;
   minor = 0;
   roundTripMs = -1;
+  /** Why the last dial failed, and when that was logged; undefined while the tunnel is up. */
+  problem: { readonly reason: string; readonly toldAt: Millis } | undefined;
   /** The far end drains: no new calls to it. */
   draining = false;
   /** Calls named in our last answer to `fence-wanted`. */

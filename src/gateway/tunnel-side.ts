@@ -15,6 +15,9 @@ import type { SiteLink } from './site-link.ts';
 import type { GatewayState } from './state.ts';
 import { traceEntry } from './trace.ts';
 
+/** One line a minute about a far gateway that stays away for the same reason. */
+const DIAL_FAILED_EVERY_MS = 60_000;
+
 export function tunnelEvent(gw: GatewayState, link: SiteLink, event: TunnelEvent): void {
   switch (event.kind) {
     case 'session':
@@ -22,6 +25,7 @@ export function tunnelEvent(gw: GatewayState, link: SiteLink, event: TunnelEvent
       break;
     case 'up':
       link.state = 'up';
+      link.problem = undefined;
       gw.emit({ kind: 'link', site: link.site, up: true });
       gw.count('tunnelEvents', event.resumed ? 'resumed' : 'up');
       gw.log('info', 'tunnel is up', { site: link.site, resumed: event.resumed });
@@ -39,6 +43,9 @@ export function tunnelEvent(gw: GatewayState, link: SiteLink, event: TunnelEvent
         call.half.tunnelDown(gw.now);
         gw.dirty.add(call);
       }
+      break;
+    case 'dial-failed':
+      dialFailed(gw, link, event.reason);
       break;
     case 'lost':
       link.state = 'down';
@@ -74,6 +81,16 @@ export function tunnelEvent(gw: GatewayState, link: SiteLink, event: TunnelEvent
       gw.emit({ kind: 'round-trip', site: link.site, ms: event.ms });
       break;
   }
+}
+
+/** Told when it begins, when its reason changes, and once a minute: dials repeat for as long as the far gateway is away. */
+function dialFailed(gw: GatewayState, link: SiteLink, reason: string): void {
+  gw.count('tunnelEvents', 'dial-failed');
+  const { problem } = link;
+  if (problem?.reason === reason && gw.now - problem.toldAt < DIAL_FAILED_EVERY_MS) return;
+  link.problem = { reason, toldAt: gw.now };
+  const { ip, port } = gw.config.tunnel.signalling;
+  gw.log('warn', 'tunnel dial failed', { site: link.site, remote: ip, port, reason });
 }
 
 function callsOf(gw: GatewayState, link: SiteLink): GatewayCall[] {

@@ -54,6 +54,7 @@ function statusView(gw: GatewayState): StatusView {
       lanes: link.lanes.size,
       roundTripMs: link.roundTripMs,
       session: link.sessionId,
+      ...(link.problem === undefined ? {} : { problem: link.problem.reason }),
     })),
     peers: gw.config.peers.map((peer) => ({
       name: peer.name,

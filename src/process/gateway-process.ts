@@ -93,6 +93,7 @@ export class GatewayProcess {
         file: config.cdr.file,
         onError: (message) => this.#log.error('call record', { message }),
       });
+      await this.#cdr.open();
     }
     this.#plane.onEvent = (shard, event) => this.#planeEvent(shard, event);
     const { workers, implementation } = config.media;
@@ -195,6 +196,7 @@ export class GatewayProcess {
     const byState: Record<string, number> = {};
     for (const { state } of calls) byState[state] = (byState[state] ?? 0) + 1;
     this.metrics.setCalls(byState);
+    this.metrics.forgetNeighbours();
     for (const tunnel of status.tunnels)
       this.metrics.setTunnel(tunnel.site, tunnel.state === 'up', tunnel.lanes);
     for (const peer of status.peers)
@@ -429,21 +431,41 @@ export class GatewayProcess {
     });
   }
 
+  /** All of the new listeners, or (one cannot be opened) the old ones as they were. */
   async #reloadListeners(config: GatewayConfig, identities: Identities, messages: string[]): Promise<void> {
-    const before = new Map(this.#config.sip.listeners.map((l) => [l.name, l]));
+    const [oldConfig, oldIdentities] = [this.#config, this.#identities];
+    const before = new Map(oldConfig.sip.listeners.map((l) => [l.name, l]));
     const same = (a: Address, b: Address): boolean => a.ip === b.ip && a.port === b.port;
-    this.#identities = { ...this.#identities, listeners: identities.listeners };
-    for (const listener of config.sip.listeners) {
-      const old = before.get(listener.name);
-      before.delete(listener.name);
-      const identity = identities.listeners.get(listener.name);
-      if (old !== undefined && old.transport === listener.transport && same(old.address, listener.address)) {
-        if (identity !== undefined) this.#sip.reloadTls(listener.name, identity);
-        continue;
+    const opened: string[] = [];
+    const closed: string[] = [];
+    this.#identities = { ...oldIdentities, listeners: identities.listeners };
+    try {
+      for (const listener of config.sip.listeners) {
+        const { name } = listener;
+        const old = before.get(name);
+        before.delete(name);
+        const identity = identities.listeners.get(name);
+        if (
+          old !== undefined &&
+          old.transport === listener.transport &&
+          same(old.address, listener.address)
+        ) {
+          if (identity !== undefined) this.#sip.reloadTls(name, identity);
+          continue;
+        }
+        if (old !== undefined) {
+          await this.#sip.removeListener(name);
+          closed.push(name);
+        }
+        await this.#addSipListener(name, config);
+        opened.push(name);
+        messages.push(`listener ${name}: opened`);
       }
-      if (old !== undefined) await this.#sip.removeListener(listener.name);
-      await this.#addSipListener(listener.name, config);
-      messages.push(`listener ${listener.name}: opened`);
+    } catch (error) {
+      this.#identities = oldIdentities;
+      for (const name of opened) await this.#sip.removeListener(name);
+      for (const name of closed) await this.#addSipListener(name, oldConfig);
+      throw error;
     }
     for (const name of before.keys()) {
       await this.#sip.removeListener(name);

@@ -8,6 +8,7 @@ import { formatConfigError, loadConfig } from '../store/config.ts';
 import { createLogger, type Logger } from '../store/log.ts';
 import { parseOperatorRequest, type ReloadView } from '../store/operator.ts';
 import { GatewayProcess } from './gateway-process.ts';
+import { systemFault } from './system-fault.ts';
 
 /** Calls that still run this long after SIGTERM are released. A second signal ends at once. */
 const DRAIN_MS = 30_000;
@@ -37,9 +38,9 @@ export async function runGateway(config: GatewayConfig, configPath: string): Pro
     }
     await gateway.start();
   } catch (error) {
-    log.error('cannot start', { message: message(error) });
+    log.error('cannot start', { message: systemFault(error) });
     log.flush();
-    process.stderr.write(`cannot start: ${message(error)}\n`);
+    process.stderr.write(`cannot start: ${systemFault(error)}\n`);
     await operator?.stop();
     await metrics?.stop();
     await started?.stop();
@@ -54,7 +55,7 @@ export async function runGateway(config: GatewayConfig, configPath: string): Pro
   };
   const hangUp = (): void => {
     reloadFrom(gateway, configPath, log).catch((error: unknown) =>
-      log.error('reload failed; the old configuration stays', { message: message(error) }),
+      log.error('reload failed; the old configuration stays', { message: systemFault(error) }),
     );
   };
   process.on('SIGTERM', terminate).on('SIGINT', terminate).on('SIGHUP', hangUp);
@@ -74,8 +75,4 @@ async function reloadFrom(gateway: GatewayProcess, configPath: string, log: Logg
   const messages = await gateway.reload(loaded.value.config);
   log.info('configuration reloaded', { messages: messages.join('; ') });
   return { applied: true, messages: [...loaded.value.warnings.map(formatConfigError), ...messages] };
-}
-
-function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -49,6 +49,21 @@ describe('call records', () => {
     assert.equal(statSync(file).mode & 0o777, 0o600);
   });
 
+  test('a path that cannot be written is told at the start, before the first record', async () => {
+    const told: string[] = [];
+    const file = join(folder, 'taken', 'cdr.jsonl');
+    writeFileSync(join(folder, 'taken'), 'a file, not a folder');
+    const writer = new CdrWriter({ file, onError: (message) => told.push(message) });
+    await writer.open();
+    assert.equal(told.length, 1);
+    assert.match(told[0]!, /^call records not written to .*taken\/cdr\.jsonl: /);
+    assert.equal(writer.statistics.failures, 1);
+    rmSync(join(folder, 'taken'));
+    writer.append({ call: 1 });
+    await writer.close();
+    assert.deepEqual(records(file), [{ call: 1 }], 'and written once the path is mended');
+  });
+
   test('after a rotation go to a new file once reopened', async () => {
     const file = join(folder, 'cdr.jsonl');
     const writer = new CdrWriter({ file, batchMs: 1 });

@@ -51,6 +51,16 @@ export class CdrWriter {
     };
   }
 
+  /** Opens the file now, so that a path that cannot be written is told at the start and not with the first call. */
+  async open(): Promise<void> {
+    try {
+      this.#handle ??= await openForAppend(this.#options.file);
+    } catch (error) {
+      this.#failures++;
+      this.#failed(error as Error);
+    }
+  }
+
   /** Takes the record and returns at once. Never throws. */
   append(record: object): void {
     if (this.#waiting.length >= (this.#options.maxWaiting ?? 10_000)) {
@@ -108,11 +118,13 @@ export class CdrWriter {
         this.#dropped += surplus;
       }
       await this.#release();
-      this.#options.onError?.(
-        `call records not written to ${this.#options.file}: ${(error as Error).message}`,
-      );
+      this.#failed(error as Error);
       return false;
     }
+  }
+
+  #failed(error: Error): void {
+    this.#options.onError?.(`call records not written to ${this.#options.file}: ${error.message}`);
   }
 
   async #release(): Promise<void> {

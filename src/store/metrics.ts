@@ -193,6 +193,11 @@ export class GatewayMetrics {
     this.#duration.observe(seconds);
   }
 
+  /** Before the next `setTunnel`, `setPeer`, `setTrunk`: those of before may be gone from the configuration, or unprobed now. */
+  forgetNeighbours(): void {
+    for (const gauge of [this.#tunnelUp, this.#lanes, this.#peerUp, this.#trunks]) gauge.reset();
+  }
+
   setTunnel(site: string, up: boolean, lanes: number): void {
     this.#tunnelUp.set({ site }, up ? 1 : 0);
     this.#lanes.set({ site }, lanes);

@@ -46,6 +46,8 @@ export type TunnelEvent =
   /** Signalling usable (again). After a cut: payloads are replayed, then a fence exchange follows (see `fence`). */
   | { readonly kind: 'up'; readonly resumed: boolean }
   | { readonly kind: 'down'; readonly reason: string }
+  /** Dialer: a connection that never came into use, because of what the network, TLS or the far end said. Another is dialled. */
+  | { readonly kind: 'dial-failed'; readonly reason: string }
   /** The session could not be resumed within `resumeWithinMs` (30 s): release everything. */
   | { readonly kind: 'lost'; readonly reason: string }
   | { readonly kind: 'payload'; readonly payload: Uint8Array }

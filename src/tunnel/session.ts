@@ -242,7 +242,11 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
 
   #forget(link: Link, reason: string, now: Millis) {
     this.#links.delete(link.ref);
-    if (link !== this.#active) return;
+    if (link !== this.#active) {
+      const inVain = this.#options.role === 'dialer' && link.phase !== 'active' && !this.#stopped;
+      if (inVain) this.#event({ kind: 'dial-failed', reason });
+      return;
+    }
     this.#active = undefined;
     if (now - link.activeSince >= STABLE_AFTER_MS) this.#redial.reset();
     this.#lostAt = now + this.#options.resumeWithinMs;

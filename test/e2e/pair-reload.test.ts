@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { eventually, Pair, sleep } from './pair.ts';
@@ -31,6 +32,13 @@ test('SIGHUP takes new routes, keeps calls that are up, and a broken file change
   const again = await pair.call();
   await reload(`${old}\nnonsense: [`, /reload failed/);
   await reload(old.replace('to: "peer:pbx"', 'to: "peer:nobody"'), /nobody.*reload failed/);
+  // One listener is to move to a port that is taken: nothing changes, the listener stays where it was.
+  const taken = createSocket('udp4');
+  await new Promise<void>((resolve) => taken.bind(0, '127.0.0.1', resolve));
+  const moved = old.replace(/(transport: udp, address: "127\.0\.0\.1:)\d+/, `$1${taken.address().port}`);
+  assert.notEqual(moved, old);
+  await reload(moved, /is in use: another program.*reload failed/);
+  taken.close();
   const third = await pair.call();
   await sleep(300);
   for (const c of [call, again, third]) {

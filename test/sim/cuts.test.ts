@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { StatusView } from '../../src/gateway/contract.ts';
 import { assertSound, connect, direction, finish } from './check.ts';
 import type { SimCall } from './sim-peer.ts';
 import { World } from './world.ts';
@@ -218,3 +219,20 @@ for (const role of ['termination', 'relay'] as const) {
     }
   });
 }
+
+test('a relay gateway that cannot reach the other one says why: once, when the reason changes, once a minute', () => {
+  const world = new World().start();
+  world.cut(100_000, false);
+  world.run(100_000);
+  const told = world.relay.logs.filter((line) => line.event === 'tunnel dial failed');
+  assert.ok(told.length >= 2 && told.length <= 4, `${told.length} lines`);
+  assert.equal(told[0]!.fields['reason'], 'unreachable');
+  world.input(world.relay, { kind: 'operator', request: 1, command: { command: 'status' } });
+  const problem = (): string | undefined =>
+    (world.relay.operatorReplies.get(1) as StatusView).tunnels[0]!.problem;
+  assert.equal(problem(), 'unreachable');
+  world.run(30_000);
+  world.input(world.relay, { kind: 'operator', request: 1, command: { command: 'status' } });
+  assert.equal(problem(), undefined, 'until the tunnel is up');
+  finish(world);
+});
