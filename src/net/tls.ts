@@ -28,6 +28,8 @@ export interface TlsIdentity {
 /** RFC 8446 7.5; label and length are part of the tunnel protocol (docs/tunnel.md). */
 export const TUNNEL_EXPORTER_LABEL = 'EXPORTER-voip-sgw-tunnel';
 export const TUNNEL_EXPORTER_OCTETS = 32;
+/** `code` of the error where the tunnel server's certificate has another name. */
+export const WRONG_NAME = 'TUNNEL_CERT_NAME';
 export const HANDSHAKE_WITHIN_MS = 10_000;
 
 function material(identity: TlsIdentity) {
@@ -72,7 +74,9 @@ export function tunnelClientOptions(identity: TlsIdentity, serverName: string): 
     checkServerIdentity: (_host, certificate) =>
       certificateNames(certificate).dns.includes(serverName)
         ? undefined
-        : new Error(`the tunnel server's certificate does not say ${serverName}`),
+        : Object.assign(new Error(`the tunnel server's certificate does not say ${serverName}`), {
+            code: WRONG_NAME,
+          }),
   };
 }
 

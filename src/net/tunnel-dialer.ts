@@ -2,7 +2,7 @@
 import { connect as connectTls } from 'node:tls';
 import type { Address } from '../machine/address.ts';
 import { Stream } from './stream.ts';
-import { type TlsIdentity, tunnelClientOptions, tunnelExporter, watchExpiry } from './tls.ts';
+import { type TlsIdentity, tunnelClientOptions, tunnelExporter, WRONG_NAME, watchExpiry } from './tls.ts';
 import { handshakeFailure } from './tls-acceptor.ts';
 
 export interface TunnelDialerOptions {
@@ -39,20 +39,21 @@ export class TunnelDialer {
     const options = { ...tunnelClientOptions(identity, serverName), host: remote.ip, port: remote.port };
     const socket = connectTls(options);
     let up = false;
+    let fault: string | undefined;
+    socket.once('error', (error) => {
+      fault = up ? undefined : dialFault(error);
+    });
     const stream = new Stream(socket, MAX_QUEUED, {
       onData: (bytes) => {
         if (up) this.#handlers.onData(connection, bytes);
       },
       onClosed: (reason) => {
         clearTimeout(timer);
-        if (this.#connections.delete(connection)) this.#handlers.onClosed(connection, reason);
+        if (this.#connections.delete(connection)) this.#handlers.onClosed(connection, fault ?? reason);
       },
     });
     this.#connections.set(connection, stream);
     const timer = setTimeout(() => stream.fail('connect-timeout'), connectWithinMs);
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      if (!up && !/^E(CONN|HOST|NET|TIMED|PIPE)/.test(error.code ?? '')) stream.fail(handshakeFailure(error));
-    });
     socket.once('secureConnect', () => {
       clearTimeout(timer);
       if (stream.closed) return;
@@ -83,4 +84,15 @@ export class TunnelDialer {
     for (const stream of this.#connections.values()) stream.close();
     this.#connections.clear();
   }
+}
+
+/** Which of the things an administrator can mend: network (the system's code), the far certificate, or the handshake otherwise. */
+function dialFault(error: NodeJS.ErrnoException): string {
+  const code = error.code ?? '';
+  if (/^E(CONN|HOST|NET|TIMED|PIPE|ADDR)/.test(code)) return code;
+  if (code === WRONG_NAME) return 'certificate-name';
+  if (code === 'CERT_HAS_EXPIRED') return 'certificate-expired';
+  if (code === 'CERT_NOT_YET_VALID') return 'certificate-not-yet-valid';
+  if (/SELF_SIGNED|ISSUER|UNABLE_TO_(GET|VERIFY)/.test(code)) return 'certificate-authority';
+  return handshakeFailure(error);
 }

@@ -164,12 +164,12 @@ test('a termination gateway with another name, or of another CA, is refused by t
   const [a, b] = [newLog(), newLog()];
   const other = await listen(b, { identity: await identity('termination', 'gw2.elsewhere') });
   dialer(a, other.address).dial(1);
-  await a.seen(/closed 1 /);
+  assert.match(await a.seen(/closed 1 /), /certificate-name/);
   const forged = await listen(b, {
     identity: { ...(await identity('termination', 'gw2.example', otherCa)) },
   });
   dialer(a, forged.address).dial(2);
-  await a.seen(/closed 2 /);
+  assert.match(await a.seen(/closed 2 /), /certificate-authority/);
   dialer(a, { ip: '127.0.0.1', port: 1 }).dial(3);
   assert.match(await a.seen(/closed 3 /), /ECONNREFUSED/);
   assert.ok(!a.lines.some((line) => line.startsWith('connected')));
