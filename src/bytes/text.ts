@@ -1,9 +1,16 @@
-const HEX = '0123456789abcdef';
-
+/** At once: put together digit by digit, the text of an identifier would be a chain of a dozen objects that live as long as it does. */
 export function toHex(bytes: Uint8Array): string {
-  let out = '';
-  for (const b of bytes) out += HEX[b >> 4]! + HEX[b & 15]!;
-  return out;
+  if (bytes.length > 32) return toHex(bytes.subarray(0, 32)) + toHex(bytes.subarray(32));
+  const codes: number[] = [];
+  for (let i = 0; i < bytes.length; i++) {
+    const b = bytes[i]!;
+    codes.push(hexCode(b >> 4), hexCode(b & 15));
+  }
+  return String.fromCharCode.apply(undefined, codes);
+}
+
+function hexCode(digit: number): number {
+  return digit < 10 ? 0x30 + digit : 0x57 + digit;
 }
 
 /** Undefined where `text` is not an even number of hexadecimal digits. */
