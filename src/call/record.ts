@@ -7,8 +7,9 @@ import type { StreamQuality } from './quality.ts';
 /** What one stream of the call did at this gateway's leg. */
 export interface StreamRecord {
   readonly index: number;
+  /** As it began. */
   readonly kind: MediaKind;
-  /** Format name last in use, e.g. PCMA. */
+  /** Format name last in use, e.g. PCMA; with that of a fax where there was one: PCMA+T38. */
   readonly codec: string;
   readonly packetsIn: number;
   readonly bytesIn: number;

@@ -178,6 +178,8 @@ export interface PeerConfig {
   readonly symmetric?: 'signalled' | 'latch';
   /** Overrides media.sharedPorts. */
   readonly sharedPorts?: boolean;
+  /** T.38 with this peer; default: where media.codecs names it. */
+  readonly fax?: boolean;
   /** Media addresses this peer may name (CIDR); empty: termination: any public or equal to the signalling source; relay: peer host + mediaNetworks. */
   readonly mediaNetworks: readonly string[];
   readonly maxCalls: number;

@@ -87,6 +87,8 @@ export const COUNTER_NAMES = {
   recordsOmitted: 'kind',
   transfers: 'outcome',
   trunkRegistrations: 'outcome',
+  /** T.38 streams that began. */
+  faxes: 'side', // originator, terminator: of the call here
 } as const;
 export type CounterName = keyof typeof COUNTER_NAMES;
 

@@ -421,6 +421,13 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
           gw.count('mediaRefused', 'silent');
           gw.log('warn', 'no media although some is expected', { call: output.call, stream: output.index });
           break;
+        case 'fax': {
+          const call = gw.calls.byCall(output.call);
+          if (call === undefined) break;
+          gw.count('faxes', call.half.side);
+          gw.log('info', 'fax', { call: output.call, peer: call.peer });
+          break;
+        }
         case 'silence':
           releaseSilent(gw, output.call, output.ms);
           break;

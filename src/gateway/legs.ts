@@ -6,7 +6,7 @@ import { SdpNegotiation } from '../interworking/sdp-negotiation.ts';
 import { SipLeg } from '../interworking/sip-leg.ts';
 import { type Address, isIpv6 } from '../machine/address.ts';
 import { fail, ok, type Result } from '../machine/machine.ts';
-import type { CallId, Party } from '../meta/message.ts';
+import type { CallId, FormatName, Party } from '../meta/message.ts';
 import type { Refusal } from '../policy/refusal.ts';
 import type { SessionRef, SipTarget } from '../sip/contract.ts';
 import type { SipReplaces } from '../sip/header/replaces.ts';
@@ -32,7 +32,7 @@ export function newLeg(
     side,
     ports: gw.media.ports(options.call, familyOf(options.source ?? peer.host), sharesPorts(gw, peer)),
     sessionId: gw.providers.random.uint32() & 0x7fff_ffff,
-    codecs: gw.config.media.codecs,
+    codecs: codecsOf(gw, peer),
     acceptMediaAddress: (ip) => gw.policy.mediaAddress(ip, peer.name, options.source),
     learnMediaAddress: (ip) => gw.policy.learnMediaAddress(ip, peer.name, options.source),
   });
@@ -44,6 +44,14 @@ export function newLeg(
     ...(options.target === undefined ? {} : { target: options.target }),
     ...(options.replaces === undefined ? {} : { replaces: options.replaces }),
   });
+}
+
+/** The formats allowed with a peer: those of all, and fax as it says itself. */
+function codecsOf(gw: GatewayState, peer: PeerConfig): readonly FormatName[] {
+  const { codecs } = gw.config.media;
+  const fax = codecs.includes('T38');
+  if ((peer.fax ?? fax) === fax) return codecs;
+  return fax ? codecs.filter((name) => name !== 'T38') : [...codecs, 'T38'];
 }
 
 /** Only where the source is signalled are streams on one port told apart. */
@@ -74,7 +82,7 @@ export function newH323Leg(
     negotiation: new H245Negotiation({
       side: role === 'caller' ? 'originator' : 'terminator',
       ports: gw.media.ports(options.call, familyOf(source ?? peer.host), sharesPorts(gw, peer)),
-      codecs: gw.config.media.codecs,
+      codecs: codecsOf(gw, peer),
       acceptMediaAddress: (ip) => gw.policy.mediaAddress(ip, peer.name, source),
     }),
     peer: {

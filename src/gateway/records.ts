@@ -1,5 +1,6 @@
 import type { StreamQuality } from '../call/quality.ts';
 import { buildRecord, type CallRecord, type StreamRecord } from '../call/record.ts';
+import { FORMAT_FACTS } from '../media/formats.ts';
 import { REFUSALS, type StreamCounters } from '../media/plane-contract.ts';
 import type { GatewayCall } from './gateway-call.ts';
 import { streamQuality } from './quality.ts';
@@ -30,10 +31,12 @@ function streamRecord(gw: GatewayState, call: GatewayCall, c: StreamCounters): S
     if (count > 0 && reason !== undefined) refused[reason] = count;
   });
   const { packetsIn, bytesIn, packetsOut, bytesOut, lostIn, jitterInMs, lostOut, roundTripMs, mosIn } = c;
+  const codecs = gw.media.codecs(call.half.call, c.stream);
+  const [first] = codecs;
   return {
     index: c.stream - call.streamBase,
-    kind: 'audio',
-    codec: gw.media.codec(call.half.call, c.stream),
+    kind: first === undefined ? 'audio' : FORMAT_FACTS[first].media,
+    codec: codecs.join('+'),
     packetsIn,
     bytesIn,
     packetsOut,

@@ -146,7 +146,6 @@ test('law: whatever either side says in whatever order, nothing throws and nothi
         side: 'originator',
         sessionId: 1,
         codecs: ['PCMA', 'PCMU', 'OPUS', 'AMR', 'G729', 'H264', 'T38', 'RED'],
-        t38: true,
         acceptMediaAddress: (ip) => !ip.startsWith('10.'),
         ports: {
           allocate: (index, _kind, family) =>

@@ -586,7 +586,7 @@ test('a stream of the other side that is refused from the start gets no m= line 
 });
 
 test('T.38 replaces audio in the same m= line (RFC 3264 8.3.3, T.38 D.2.2)', () => {
-  const n = leg({ t38: true });
+  const n = leg();
   value(n.sendAnswer(answerTo(offerOf(n, body(...head(), ...AUDIO)))));
   const offer = offerOf(
     n,
@@ -603,17 +603,63 @@ test('T.38 replaces audio in the same m= line (RFC 3264 8.3.3, T.38 D.2.2)', () 
   assert.equal(answer.media[0]!.port, 20_000);
   assert.deepEqual(answer.media[0]!.t38, { version: 0, maxBitRate: 14_400, udpEc: 't38UDPRedundancy' });
   assert.equal(n.streams()[0]!.kind, 'image');
-  const plain = leg({ codecs: ['PCMA'], t38: true });
+  const plain = leg({ codecs: ['PCMA'] });
   assert.equal(problemOf(plain.receiveOffer(body(...head(), 'm=image 4000 udptl t38'), 0)), '488 no-format');
   // And as an offer to the far end.
-  const m = leg({ t38: true });
+  const m = leg();
   const sdp = sdpOf(value(m.sendOffer({ ...offer, by: 'terminator' })));
   assert.equal(
-    latin1Text(value(leg({ t38: true }).sendOffer({ ...offer, by: 'terminator' }))).match(/m=.*/)![0],
+    latin1Text(value(leg().sendOffer({ ...offer, by: 'terminator' }))).match(/m=.*/)![0],
     'm=image 20000 udptl t38\r'.trim(),
   );
   assert.equal(sdp.media[0]!.t38!.maxBitRate, 14_400);
-  assert.equal(problemOf(leg().receiveOffer(body(...head(), 'm=image 4000 udptl t38'), 0)), '488 no-format');
+});
+
+test('T.38 D.2.3: flags cross by name, an answer raises nothing, parities are asked of nobody', () => {
+  const offered = [
+    'm=image 4000 udptl t38',
+    'a=T38FaxVersion:0',
+    'a=T38MaxBitRate:9600',
+    'a=T38FaxRateManagement:localTCF',
+    'a=T38FaxUdpEC:t38UDPFEC',
+    'a=T38FaxFillBitRemoval',
+    'a=T38FaxTranscodingJBIG:1',
+    'a=T38FaxWhatever:1',
+  ];
+  const n = leg();
+  const offer = offerOf(n, body(...head(), ...offered));
+  const [stream] = offer.streams;
+  const parameters = Object.fromEntries(stream!.formats[0]!.parameters.map((p) => [p.name, p.value]));
+  assert.deepEqual(parameters, {
+    't38-version': '0',
+    't38-bitrate': '9600',
+    't38-rate-management': 'localTCF',
+    't38-udp-ec': 't38UDPFEC',
+    't38-options': 'fill-bit-removal,transcoding-jbig',
+  });
+  const more = [
+    { name: 't38-bitrate', value: '33600' },
+    { name: 't38-max-datagram', value: '238' },
+    { name: 't38-rate-management', value: 'transferredTCF' },
+    { name: 't38-version', value: '3' },
+  ] as const;
+  const format = { ...stream!.formats[0]!, parameters: more };
+  const answer = sdpOf(
+    value(n.sendAnswer({ ...offer, kind: 'answer', streams: [{ ...stream!, formats: [format] }] })),
+  );
+  assert.deepEqual(answer.media[0]!.t38, {
+    version: 0,
+    maxBitRate: 9600,
+    rateManagement: 'localTCF',
+    maxDatagram: 238,
+  });
+  const [shown] = n.streams();
+  assert.equal(shown!.formats[0]!.farParameters?.find((p) => p.name === 't38-udp-ec')?.value, 't38UDPFEC');
+  assert.equal(shown!.remoteRtcp, undefined, 'UDPTL has no RTCP');
+  const there = leg();
+  const sent = sdpOf(value(there.sendOffer({ ...offer, by: 'terminator' })));
+  assert.equal(sent.media[0]!.t38!.udpEc, 't38UDPRedundancy');
+  assert.equal(sent.media[0]!.t38!.fillBitRemoval, true);
 });
 
 test('RFC 3611 5.2: VoIP metrics are sent to who asks for them, answered where offered, and the wish does not cross', () => {

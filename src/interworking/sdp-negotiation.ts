@@ -36,8 +36,6 @@ export interface SdpNegotiationOptions {
   acceptMediaAddress(ip: string): boolean;
   /** Whether a stream at an address that is not accepted is taken all the same, its address to be learned by latching. Default: no. */
   learnMediaAddress?(ip: string): boolean;
-  /** The plane carries UDPTL; default false: T.38 is refused whatever `codecs` say, and fax falls back to G.711. */
-  readonly t38?: boolean;
   /** Offer a=rtcp-mux of our own accord; default false. It is answered in any case. */
   readonly offerRtcpMux?: boolean;
 }
@@ -104,9 +102,7 @@ export class SdpNegotiation {
 
   constructor(options: SdpNegotiationOptions) {
     // RED's packets name payload types inside (RFC 2198 3), which never cross.
-    const codecs = options.codecs.filter(
-      (name) => name !== 'RED' && (name !== 'T38' || options.t38 === true),
-    );
+    const codecs = options.codecs.filter((name) => name !== 'RED');
     this.#options = { ...options, codecs };
   }
 

@@ -110,7 +110,7 @@ test('a call’s stream: open on the first port, modify on change, close at the 
   );
   m.update('c1', [s], 1);
   assert.deepEqual(drain(m), [], 'nothing changed, nothing said');
-  assert.equal(m.codec('c1', 64), 'PCMA');
+  assert.deepEqual(m.codecs('c1', 64), ['PCMA']);
   m.event({ kind: 'counters', streams: [counted()], lanes: [] }, 2);
   assert.equal(m.counters('c1')[0]!.packetsIn, 10);
   m.release('c1', 3);

@@ -6,6 +6,7 @@ import { Timers } from '../machine/timers.ts';
 import type { CallId, FormatName } from '../meta/message.ts';
 import { META_LIMITS } from '../meta/message.ts';
 import { isAuxiliary } from './codec-policy.ts';
+import { FORMAT_FACTS } from './formats.ts';
 import type {
   PlaneCommand,
   PlaneEvent,
@@ -45,6 +46,8 @@ export type MediaOutput =
   | { readonly kind: 'failed'; readonly call: CallId; readonly index: number; readonly reason: string }
   /** No valid packet for 30 s although one was expected. */
   | { readonly kind: 'silent'; readonly call: CallId; readonly index: number }
+  /** A stream of the call is a fax from now on. */
+  | { readonly kind: 'fax'; readonly call: CallId; readonly index: number }
   /** No packet either way for `silenceMs` on any stream of an answered call that is to carry some both ways; told once. */
   | { readonly kind: 'silence'; readonly call: CallId; readonly ms: Millis }
   /** A digit that came in the media and that the far end of this leg cannot take there. */
@@ -87,7 +90,7 @@ interface CallMedia {
   /** Counters of what the plane has finished, and the latest of what it has not. */
   readonly done: Map<number, StreamCounters>;
   readonly live: Map<number, StreamCounters>;
-  readonly codecs: Map<number, FormatName>;
+  readonly codecs: Map<number, readonly FormatName[]>;
   answered: boolean;
   toldSilence: boolean;
   released: boolean;
@@ -359,10 +362,13 @@ export class MediaControl {
     });
   }
 
-  /** Name of the format a stream was last set up with, first of those agreed; '' where unknown. */
-  codec(call: CallId, stream: StreamId): string {
+  /**
+   * Names of the formats a stream was set up with, first of those agreed: the last of each kind of media, as speech becomes a fax and speech
+   * again. Empty where unknown.
+   */
+  codecs(call: CallId, stream: StreamId): readonly FormatName[] {
     const media = this.#calls.get(call);
-    return media?.codecs.get(stream - (media.data?.streamBase ?? 0)) ?? '';
+    return media?.codecs.get(stream - (media.data?.streamBase ?? 0)) ?? [];
   }
 
   // ---- ports ------------------------------------------------------------------------------------------------------
@@ -456,7 +462,7 @@ export class MediaControl {
   #apply(media: CallMedia, data: MediaCall, stream: LegStream): void {
     const { index } = stream;
     const codec = stream.formats.find((f) => !isAuxiliary(f.format.name))?.format.name;
-    if (codec !== undefined) media.codecs.set(index, codec);
+    if (codec !== undefined) noteCodec(media.codecs, index, codec);
     const current = media.open.get(index);
     const kept = current?.config.kind === stream.kind ? current.config.rtpBase : undefined;
     const shared = media.ports.get(index)?.shared === true;
@@ -481,6 +487,7 @@ export class MediaControl {
     media.open.set(index, { shard: data.shard, config, ...fresh(this.#now) });
     this.#streams.set(streamKey(config), { media, index });
     this.#command(data.shard, { kind: 'open', leg: config });
+    if (config.kind === 'image') this.#out.push({ kind: 'fax', call: media.call, index });
   }
 
   #modify(stream: OpenStream, config: StreamLegConfig, relearn: boolean): void {
@@ -608,6 +615,14 @@ export class MediaControl {
 
 function rtpBase(random: Random): RtpBase {
   return { ssrc: random.uint32(), sequence: random.uint32() & 0xffff, timestamp: random.uint32() };
+}
+
+function noteCodec(codecs: Map<number, readonly FormatName[]>, index: number, codec: FormatName): void {
+  const known = codecs.get(index) ?? [];
+  if (known.includes(codec)) return;
+  const kind = FORMAT_FACTS[codec].media;
+  const at = known.findIndex((name) => FORMAT_FACTS[name].media === kind);
+  codecs.set(index, at < 0 ? [...known, codec] : known.with(at, codec));
 }
 
 function streamKey(stream: { readonly session: SessionId; readonly stream: StreamId }): string {

@@ -199,6 +199,19 @@ test('from speech to fax on the same port and back (T.38 D.2.2): each begins ane
   assert.deepEqual([...w.udp.bound.values()].map((a) => a.port).sort(), [20_000, 20_001]);
 });
 
+test('what the far gateway says of the speech before is not taken for the fax', () => {
+  const w = new FaxWorld();
+  const quality = (series: number, sent: number): void =>
+    w.frame(series, { flags: 8, bytes: Uint8Array.of(3, 0, 0, 0, sent, 0, 0, 0, 0, 0, 0) });
+  w.open(FAX_LEG);
+  w.fax(1);
+  quality(0, 150);
+  quality(1, 2);
+  const { tunnelLost, refused } = w.counters();
+  assert.equal(tunnelLost, 1);
+  assert.ok(refused.every((n) => n === 0));
+});
+
 test('on a shared port a fax is told from speech by its exact source', () => {
   const w = new FaxWorld();
   const local = { ip: '192.0.2.1', port: 30_000, shared: true };

@@ -369,7 +369,7 @@ export class PacketPath {
     frame.flags = FLAG_CONTROL | emergencyFlag(leg);
     frame.format = 0;
     frame.stream = leg.config.stream;
-    frame.sequence = 0;
+    frame.sequence = seriesOf(leg);
     frame.timestamp = timestamp;
     frame.sent = now & 0xffff;
     frame.bytes = this.#scratch;
@@ -388,11 +388,17 @@ export class PacketPath {
       const timestamp = leg.rebuilder.outgoingTimestamp(frame.timestamp);
       leg.reports.setClock(timestamp, readU32(bytes, start + 1), readU32(bytes, start + 5), now);
     } else if (kind === CONTROL_QUALITY && length === QUALITY_LENGTH) {
-      leg.tally.report(readQuality(bytes, start));
+      // The last word of what the stream was before comes when the far gateway has changed it, too.
+      if (frame.sequence === seriesOf(leg)) leg.tally.report(readQuality(bytes, start));
     } else {
       leg.refused[REFUSED.frameFormat]!++;
     }
   }
+}
+
+/** What control data is about: speech or video, or a fax in their place. */
+function seriesOf(leg: StreamLeg): number {
+  return leg.fax === undefined ? 0 : 1;
 }
 
 function emergencyFlag(leg: StreamLeg): number {

@@ -19,7 +19,7 @@ const RULES: UdptlRules = {
 /** V.21 data of four octets: a whole IFP packet that tells which it is. */
 const ifp = (n: number): Uint8Array =>
   Uint8Array.of(0xc0, 1, 0x80, 0, 3, n >>> 24, (n >> 16) & 255, (n >> 8) & 255, n & 255);
-const valueOf = (bytes: Uint8Array, start: number): number =>
+const numberIn = (bytes: Uint8Array, start: number): number =>
   (bytes[start + 5]! << 24) | (bytes[start + 6]! << 16) | (bytes[start + 7]! << 8) | bytes[start + 8]!;
 
 /** The datagram of number `n` with the `copies` before it, newest first. */
@@ -45,7 +45,7 @@ class Bench {
     this.now += 20;
     const verdict = this.check.check(bytes, 0, bytes.length, source, this.now);
     for (const { start, sequence } of this.check.fresh.slice(0, this.check.count)) {
-      this.taken.push(valueOf(bytes, start));
+      this.taken.push(numberIn(bytes, start));
       this.numbers.push((sequence - 77) & 0xffff);
     }
     return verdict;

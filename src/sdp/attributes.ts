@@ -167,7 +167,7 @@ const ERROR_CORRECTION = ['t38UDPRedundancy', 't38UDPFEC', 't38UDPNoEC'] as cons
 function t38(media: Media, name: string, text: string): void {
   const value = text.trim();
   const number = /^\d{1,9}$/.test(value) ? Number(value) : undefined;
-  const flag = value === '' || value === '1' ? true : value === '0' ? false : undefined;
+  const flag = value === '' || value === '1' ? true : undefined;
   const was: T38Attributes = media.t38 ?? {};
   const told = (attributes: { [K in keyof T38Attributes]: T38Attributes[K] | undefined }): void => {
     const [field, of] = Object.entries(attributes)[0]!;

@@ -119,9 +119,9 @@ export interface T38Attributes {
   readonly maxBuffer?: number;
   readonly maxDatagram?: number;
   readonly udpEc?: 't38UDPRedundancy' | 't38UDPFEC' | 't38UDPNoEC';
-  readonly fillBitRemoval?: boolean;
-  readonly transcodingMmr?: boolean;
-  readonly transcodingJbig?: boolean;
+  readonly fillBitRemoval?: true;
+  readonly transcodingMmr?: true;
+  readonly transcodingJbig?: true;
 }
 
 export const SDP_LIMITS = {

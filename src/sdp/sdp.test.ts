@@ -101,6 +101,47 @@ test('RFC 8866: every attribute we understand becomes a typed field', () => {
   assert.ok(!latin1Text(writeSdp(description)).includes('canary'), 'unknown attributes fall away');
 });
 
+test('T.38 D.2.1 as devices write it: any case, spaces, flags with 0 and 1, attributes left out; and as we write it', () => {
+  const media = parsed(
+    sdp(
+      ...HEAD,
+      'm=image 5000 UDPTL T38',
+      'a=t38FAXversion: 3',
+      'a=T38maxbitrate:9600 ',
+      'a=T38FaxRateManagement:transferredtcf',
+      'a=T38FaxFillBitRemoval:0',
+      'a=T38FaxTranscodingMMR:1',
+      'a=T38FaxTranscodingJBIG',
+      'a=T38FaxMaxDatagram:many',
+      'a=T38FaxUdpEC:T38UDPREDUNDANCY',
+      'a=T38VendorInfo:0 0 37',
+    ),
+  );
+  assert.deepEqual(media.media[0]!.t38, {
+    version: 3,
+    maxBitRate: 9600,
+    rateManagement: 'transferredTCF',
+    transcodingMmr: true,
+    transcodingJbig: true,
+    udpEc: 't38UDPRedundancy',
+  });
+  assert.deepEqual(
+    latin1Text(writeSdp(media))
+      .split('\r\n')
+      .filter((line) => line.startsWith('a=')),
+    [
+      'a=T38FaxVersion:3',
+      'a=T38MaxBitRate:9600',
+      'a=T38FaxRateManagement:transferredTCF',
+      'a=T38FaxUdpEC:t38UDPRedundancy',
+      'a=T38FaxTranscodingMMR',
+      'a=T38FaxTranscodingJBIG',
+    ],
+  );
+  const bare = parsed(sdp(...HEAD, 'm=image 5000 udptl t38', 'a=T38FaxFillBitRemoval'));
+  assert.deepEqual(bare.media[0]!.t38, { fillBitRemoval: true });
+});
+
 test('accepted because real devices send it', () => {
   const m = 'm=audio 4000 RTP/AVP 0';
   const accepted: Record<string, Uint8Array> = {
@@ -248,6 +289,7 @@ const anyLine = fc.oneof(
         'setup',
         'T38FaxVersion',
         'T38FaxUdpEC',
+        'T38FaxFillBitRemoval',
         'sendonly',
         'rtcp-mux',
       ),

@@ -29,7 +29,7 @@ export function checkConfig(file: ConfigFile, config: GatewayConfig, findings: F
   checkH323(config, findings);
   checkRoutes(config, findings);
   checkOperator(config, findings);
-  if (config.media.codecs.every((name) => name === 'telephone-event' || name === 'CN' || name === 'RED')) {
+  if (config.media.codecs.every((name) => ['telephone-event', 'CN', 'RED', 'T38'].includes(name))) {
     findings.error(['media', 'codecs'], 'has no voice format; add "PCMA" or "PCMU"');
   }
 }

@@ -135,8 +135,10 @@ const media = z
     codecs: z
       .array(z.enum(FORMAT_NAMES))
       .min(1)
-      .default(['G722', 'PCMA', 'PCMU', 'OPUS', 'G729', 'telephone-event', 'CN'])
-      .describe('Formats that may be used, in order of preference. Everything else is taken out of offers.'),
+      .default(['G722', 'PCMA', 'PCMU', 'OPUS', 'G729', 'telephone-event', 'CN', 'T38'])
+      .describe(
+        'Formats that may be used, in order of preference. Everything else is taken out of offers. `T38`: fax over UDPTL; without it a fax goes on as sound.',
+      ),
     symmetric: symmetric()
       .default('signalled')
       .describe(
@@ -252,6 +254,12 @@ const peer = z
       .describe('SIP only: OPTIONS probe every so many seconds; 0: none.'),
     symmetric: symmetric().exactOptional().describe('Overrides `media.symmetric` for this peer.'),
     sharedPorts: z.boolean().exactOptional().describe('Overrides `media.sharedPorts` for this peer.'),
+    fax: z
+      .boolean()
+      .exactOptional()
+      .describe(
+        'T.38 with this peer. Default: where `media.codecs` names `T38`. Refused with 488; the call goes on.',
+      ),
     mediaNetworks: z
       .array(cidr())
       .max(NETWORKS)

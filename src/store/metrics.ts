@@ -21,6 +21,7 @@ const COUNTER_HELP: Readonly<Record<CounterName, readonly [name: string, help: s
   transfers: ['transfers_total', 'Transfers that calls of this side were asked to make, by outcome'],
   trunkRegistrations: ['trunk_registrations_total', 'Our registrations with trunks, by outcome'],
   recordsOmitted: ['records_omitted_total', 'Call records not written, for there were too many, by kind'],
+  faxes: ['faxes_total', 'Fax streams (T.38) that began, by the side of the call at this gateway'],
   registrations: ['registrations_total', 'Registrations of remote users, by outcome'],
 };
 

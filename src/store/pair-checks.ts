@@ -88,7 +88,7 @@ function checkRules(
   const here = termination.config;
   const there = relay.config;
   const common = there.media.codecs.filter(
-    (name) => here.media.codecs.includes(name) && !['telephone-event', 'CN', 'RED'].includes(name),
+    (name) => here.media.codecs.includes(name) && !['telephone-event', 'CN', 'RED', 'T38'].includes(name),
   );
   if (common.length === 0) {
     errors.push(

@@ -20,6 +20,7 @@ const PROGRAMS: readonly (readonly [string, string])[] = [
   ['sox', 'sox'],
   ['nft', 'nftables'],
   ['ip', 'iproute2'],
+  ['tiffcp', 'libtiff-tools'],
   ['gcc', 'gcc'],
   ['openssl', 'openssl'],
 ];

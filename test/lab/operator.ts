@@ -26,6 +26,7 @@ export interface Status {
 }
 
 export interface CallLine {
+  readonly codecs: readonly string[];
   readonly call: string;
   readonly state: string;
   readonly caller: string;

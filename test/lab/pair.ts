@@ -2,9 +2,10 @@
  * The two gateways as real processes in their namespaces: `voip-sgw init`, the lab's peers and routes written into its
  * configurations, the rules that `voip-sgw firewall` prints loaded into both firewalls, and the gateways started.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
+import type { CallRecord } from '../../src/call/record.ts';
 import { type Lab, tail } from './lab.ts';
 import { ask, type CallLine, children, type Status } from './operator.ts';
 import { hostPort } from './peers/sipp.ts';
@@ -180,6 +181,13 @@ export class Pair {
       const sent = calls.map((call) => Math.max(0, ...call.streams.map((s) => s.packetsOut)));
       return calls.length >= 2 && sent.every((packets) => packets >= 50 * seconds);
     });
+  }
+
+  /** The records of the calls that have ended, oldest first. */
+  records(role: Role): CallRecord[] {
+    const file = join(this.folder, 'cdr', `${gatewayName[role]}.jsonl`);
+    const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : [];
+    return lines.map((line) => JSON.parse(line) as CallRecord);
   }
 
   report(role: Role): string {

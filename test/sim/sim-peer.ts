@@ -44,10 +44,31 @@ export interface SimCall {
   media: string;
   /** Whether the far end's last description was an offer. */
   remoteOffer: boolean;
+  /** Speech where undefined. */
+  fax: FaxPlace | undefined;
+  /** The fax's line stays in our descriptions, refused. */
+  hadFaxLine: boolean;
   /** What NOTIFYs said about our REFER. */
   referStatuses: number[];
   /** Numbers the far end's REFERs named. */
   referredTo: string[];
+}
+
+/** Our description is a fax's: in the place of the sound, or beside it (the sound's port being 0). */
+export type FaxPlace = 'instead' | 'beside';
+
+export const FAX_ATTRIBUTES = [
+  'a=T38FaxVersion:0',
+  'a=T38MaxBitRate:14400',
+  'a=T38FaxRateManagement:transferredTCF',
+  'a=T38FaxMaxBuffer:1024',
+  'a=T38FaxMaxDatagram:238',
+  'a=T38FaxUdpEC:t38UDPRedundancy',
+];
+
+/** Port of the fax that a description is of; 0: it is of none. */
+export function faxPort(sdp: string): number {
+  return Number(/^m=image (\d+) udptl t38\r?$/m.exec(sdp)?.[1] ?? 0);
 }
 
 export interface HeardMedia {
@@ -89,8 +110,9 @@ export class SimPeer {
   /** Set by the world: schedules work in virtual time. */
   later: (ms: number, run: () => void) => void = () => undefined;
   now = 0;
-  /** Whether the far end's modifications are taken. */
+  /** Whether the far end's modifications are taken, and those to a fax. */
   acceptModify = true;
+  takesFax = true;
 
   constructor(options: SimPeerOptions) {
     this.options = options;
@@ -143,13 +165,14 @@ export class SimPeer {
 
   call(
     number: string,
-    options: { lateOffer?: boolean; from?: string; formats?: string; hops?: number } = {},
+    options: { lateOffer?: boolean; from?: string; formats?: string; hops?: number; fax?: FaxPlace } = {},
   ): SimCall {
     const session = this.#nextSession;
     this.#nextSession += 2;
     const call = this.#enter(session, number, 'out');
     call.lateOffer = options.lateOffer ?? false;
     call.formats = options.formats ?? call.formats;
+    call.fax = options.fax;
     this.command({
       kind: 'invite',
       session,
@@ -203,6 +226,12 @@ export class SimPeer {
     this.command({ kind: 'reinvite', session: call.session, body: this.sdp(call) });
   }
 
+  /** Offers a fax, or speech again. */
+  refax(call: SimCall, place: FaxPlace | undefined): void {
+    call.fax = place;
+    this.reinvite(call, 'sendrecv');
+  }
+
   refer(call: SimCall, number: string): void {
     this.command({ kind: 'refer', session: call.session, user: number });
   }
@@ -222,6 +251,27 @@ export class SimPeer {
 
   /** Offer, or answer to what the far end has offered. */
   sdp(call: SimCall): { contentType: string; bytes: Uint8Array } {
+    if (call.remoteOffer) {
+      const lines = [...call.remoteSdp.matchAll(/^m=(\w+) /gm)].map(([, type]) => type);
+      call.fax = faxPort(call.remoteSdp) === 0 ? undefined : lines.length > 1 ? 'beside' : 'instead';
+      call.hadFaxLine = lines.length > 1;
+    }
+    if (call.fax === 'beside') call.hadFaxLine = true;
+    const { contentType, bytes } = this.#speech(call);
+    const [head, sound] = Buffer.from(bytes)
+      .toString()
+      .split(/(?=^m=audio)/m) as [string, string];
+    const image = [`m=image ${this.mediaPort(call)} udptl t38`, ...FAX_ATTRIBUTES, ''].join('\r\n');
+    const media =
+      call.fax === 'instead'
+        ? image
+        : call.fax === 'beside'
+          ? `m=audio 0 RTP/AVP 0\r\n${image}`
+          : `${sound}${call.hadFaxLine ? 'm=image 0 udptl t38\r\n' : ''}`;
+    return { contentType, bytes: Buffer.from(head + media) };
+  }
+
+  #speech(call: SimCall): { contentType: string; bytes: Uint8Array } {
     const { ip } = this.options.address;
     const family = ip.includes(':') ? 'IP6' : 'IP4';
     const heard = call.remoteOffer ? describe(call.remoteSdp) : undefined;
@@ -265,6 +315,8 @@ export class SimPeer {
       formats: this.options.formats ?? '0 8 101',
       media: 'sendrecv',
       remoteOffer: false,
+      fax: undefined,
+      hadFaxLine: false,
       referStatuses: [],
       referredTo: [],
     };
@@ -310,7 +362,7 @@ export class SimPeer {
       case 'modify':
         call.modifiesSeen++;
         if (event.body === undefined) call.remoteOffer = false;
-        if (this.acceptModify)
+        if (this.acceptModify && (this.takesFax || faxPort(call.remoteSdp) === 0))
           this.command({ kind: 'modify-accept', session: call.session, body: this.sdp(call) });
         else this.command({ kind: 'modify-refuse', session: call.session, status: 488 });
         break;

@@ -30,6 +30,8 @@ export interface AsteriskOptions {
   readonly rtpPorts?: readonly [number, number];
   /** H.323 too (chan_ooh323): the one address calls go to and are taken from. */
   readonly h323?: H323Options;
+  /** T.38 for faxes; else they are sound. */
+  readonly t38?: boolean;
   /** Logs warnings only, for measurements. */
   readonly quiet?: boolean;
 }
@@ -128,7 +130,7 @@ export class Asterisk {
     this.cli('channel request hangup all');
   }
 
-  log(file: 'full' | 'dtmf.txt' | 'causes.txt' | 'h323_log'): string {
+  log(file: 'full' | 'dtmf.txt' | 'causes.txt' | 'fax.txt' | 'h323_log'): string {
     const path = join(this.folder, 'log', file);
     return existsSync(path) ? readFileSync(path, 'utf8') : '';
   }
@@ -137,6 +139,19 @@ export class Asterisk {
   recordings(): string[] {
     return readdirSync(join(this.folder, 'rec'))
       .filter((file) => file.endsWith('-in.wav'))
+      .sort()
+      .map((file) => join(this.folder, 'rec', file));
+  }
+
+  /** How the faxes ended, oldest first: mode, status, pages, bit rate, error. */
+  faxes(): string[] {
+    return this.log('fax.txt').split(';').slice(0, -1);
+  }
+
+  /** Pages received, oldest first. */
+  pages(): string[] {
+    return readdirSync(join(this.folder, 'rec'))
+      .filter((file) => file.endsWith('.tif'))
       .sort()
       .map((file) => join(this.folder, 'rec', file));
   }
@@ -175,6 +190,8 @@ function prepare(o: AsteriskOptions): void {
     H323_TRACE: String(o.h323?.trace ?? 0),
     GATEKEEPER: o.h323?.gatekeeper ?? 'DISABLE',
     E164: o.h323?.number ?? '100',
+    T38: o.t38 ? 'yes' : 'no',
+    SENDFAX: o.t38 ? 'zf' : 'F',
     RTP_FIRST: String(first),
     RTP_LAST: String(last),
   };
@@ -190,7 +207,7 @@ function prepare(o: AsteriskOptions): void {
     );
     writeFileSync(join(o.folder, 'etc', file), text);
   }
-  for (const empty of ['acl', 'ccss', 'cdr', 'cel', 'features', 'pjproject', 'udptl']) {
+  for (const empty of ['acl', 'ccss', 'cdr', 'cel', 'features', 'pjproject', 'udptl', 'res_fax']) {
     writeFileSync(join(o.folder, 'etc', `${empty}.conf`), '[general]\n');
   }
   certificate(join(o.folder, 'etc'), o.ip);
