@@ -5,6 +5,7 @@ import type { SipBody, SipCommand, SipEvent, SipOutput } from '../../src/sip/con
 import { SipEndpoint } from '../../src/sip/endpoint.ts';
 import type { SipRequest } from '../../src/sip/message.ts';
 import { SeededRandom, simCrypto } from './random.ts';
+import { describePictures, type PictureCodec, pictureLine } from './sim-pictures.ts';
 
 export interface SimPeerOptions {
   readonly name: string;
@@ -14,6 +15,8 @@ export interface SimPeerOptions {
   readonly mediaPort: number;
   /** Default '0 8 101'. */
   readonly formats?: string;
+  /** Has video besides. */
+  readonly video?: PictureCodec;
   /** Address in the SDP where it is not the peer's own: behind NAT. */
   readonly mediaIp?: string;
   /** Decides what an incoming call does. Default: ring 100 ms, answer. */
@@ -249,12 +252,16 @@ export class SimPeer {
     return this.options.mediaPort + 2 * call.session;
   }
 
+  picturePort(call: SimCall): number {
+    return this.mediaPort(call) + 1000;
+  }
+
   /** Offer, or answer to what the far end has offered. */
   sdp(call: SimCall): { contentType: string; bytes: Uint8Array } {
     if (call.remoteOffer) {
       const lines = [...call.remoteSdp.matchAll(/^m=(\w+) /gm)].map(([, type]) => type);
       call.fax = faxPort(call.remoteSdp) === 0 ? undefined : lines.length > 1 ? 'beside' : 'instead';
-      call.hadFaxLine = lines.length > 1;
+      call.hadFaxLine = lines.length > 1 && lines.includes('image');
     }
     if (call.fax === 'beside') call.hadFaxLine = true;
     const { contentType, bytes } = this.#speech(call);
@@ -267,8 +274,17 @@ export class SimPeer {
         ? image
         : call.fax === 'beside'
           ? `m=audio 0 RTP/AVP 0\r\n${image}`
-          : `${sound}${call.hadFaxLine ? 'm=image 0 udptl t38\r\n' : ''}`;
+          : `${sound}${call.hadFaxLine ? 'm=image 0 udptl t38\r\n' : this.#pictures(call, sound)}`;
     return { contentType, bytes: Buffer.from(head + media) };
+  }
+
+  /** Our video line beside the sound's, where there is one; it has the sound's direction. */
+  #pictures(call: SimCall, sound: string): string {
+    const heard = call.remoteOffer ? describePictures(call.remoteSdp) : undefined;
+    const { video } = this.options;
+    if (call.remoteOffer ? heard === undefined : video === undefined) return '';
+    const direction = /^a=(sendrecv|sendonly|recvonly|inactive)\r?$/m.exec(sound)?.[1] ?? 'sendrecv';
+    return pictureLine(video, this.picturePort(call), direction, heard);
   }
 
   #speech(call: SimCall): { contentType: string; bytes: Uint8Array } {
