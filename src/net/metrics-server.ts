@@ -1,6 +1,7 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { Address } from '../machine/address.ts';
 import { canonicalAddress, isLoopback } from './ip.ts';
+import { listenTcp } from './listen.ts';
 
 export interface MetricsSource {
   /** Prometheus text exposition format. */
@@ -17,13 +18,7 @@ export class MetricsServer {
   static async listen(address: Address, source: MetricsSource): Promise<MetricsServer> {
     if (!isLoopback(address.ip)) throw new Error('metrics are served on loopback addresses only');
     const metrics = new MetricsServer(source);
-    await new Promise<void>((resolve, reject) => {
-      metrics.#server.once('error', reject);
-      metrics.#server.listen(address.port, address.ip, () => {
-        metrics.#server.off('error', reject);
-        resolve();
-      });
-    });
+    await listenTcp(metrics.#server, address);
     return metrics;
   }
 

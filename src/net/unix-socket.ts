@@ -55,6 +55,8 @@ export class OperatorServer {
       try {
         this.#server.listen(path, () => {
           this.#server.off('error', reject);
+          // Out of file descriptors at accept: the question is lost, the gateway is not.
+          this.#server.on('error', () => undefined);
           chmodSync(path, 0o600);
           resolve();
         });
