@@ -96,7 +96,9 @@ export class SiteLink {
   /** false: the message holds what Meta cannot carry (a stranger's digest parameters, say) and was not sent. */
   send(message: MetaMessage, now: Millis): boolean {
     const payload = tryEncodeMeta(message, this.minor, this.#writer);
-    if (payload.ok) this.tunnel.handle({ kind: 'send', payload: payload.value }, now);
+    // `proceeding` only tells that the call was taken: mostly the leg has more to say within milliseconds.
+    const mayWait = message.kind === 'proceeding';
+    if (payload.ok) this.tunnel.handle({ kind: 'send', payload: payload.value, mayWait }, now);
     return payload.ok;
   }
 

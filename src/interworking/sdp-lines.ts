@@ -141,18 +141,19 @@ export function readStream(
   const address = held || learned ? undefined : { ip, port: media.port };
   const rtcp = address === undefined || kind === 'image' ? undefined : rtcpAddress(media, address, rules);
   const packetTime = packetTimeOf(media);
-  return {
+  const read: Writable<ReadStream> = {
     kind,
     family: connection.ipVersion,
     loopback: isLoopback(ip),
-    ...(address === undefined ? {} : { address }),
-    ...(rtcp === undefined ? {} : { rtcp }),
     rtcpMux: media.rtcpMux && kind !== 'image',
-    ...(media.voipMetrics === true && kind === 'audio' ? { voipMetrics: true } : {}),
     direction: statedDirection(session, media),
-    ...(packetTime === undefined ? {} : { packetTime }),
     formats,
   };
+  if (address !== undefined) read.address = address;
+  if (rtcp !== undefined) read.rtcp = rtcp;
+  if (media.voipMetrics === true && kind === 'audio') read.voipMetrics = true;
+  if (packetTime !== undefined) read.packetTime = packetTime;
+  return read;
 }
 
 /** RTP/AVP and, because nothing of RFC 4585 is asked for by accepting it, RTP/AVPF. Secure profiles come with SRTP. */
@@ -338,10 +339,12 @@ function connectionTo(ip: string): Connection {
 
 function describeLine(line: Line, sessionAddress: string): MediaDescription {
   const { local, port } = line;
-  const base = {
+  const media: Writable<MediaDescription> = {
     type: line.type,
+    port: 0,
     portCount: 1,
     protocol: line.protocol,
+    formats: [line.placeholder],
     bandwidths: [],
     rtpMaps: [],
     formatParameters: [],
@@ -349,27 +352,23 @@ function describeLine(line: Line, sessionAddress: string): MediaDescription {
     crypto: [],
     fingerprints: [],
   };
-  if (!isActive(line)) return { ...base, port: 0, formats: [line.placeholder] }; // RFC 3264 6
-  const address = port!.advertised;
-  const where = {
-    port: address.port,
-    ...(address.ip === sessionAddress ? {} : { connection: connectionTo(address.ip) }),
-  };
+  if (local === undefined || port === undefined || !isActive(line)) return media; // RFC 3264 6
+  const address = port.advertised;
+  media.port = address.port;
+  if (address.ip !== sessionAddress) media.connection = connectionTo(address.ip);
   if (line.kind === 'image') {
-    const first: BareFormat | undefined = local!.formats[0]?.format;
-    return { ...base, ...where, formats: ['t38'], t38: first === undefined ? {} : t38AttributesOf(first) };
+    const first: BareFormat | undefined = local.formats[0]?.format;
+    media.formats = ['t38'];
+    media.t38 = first === undefined ? {} : t38AttributesOf(first);
+    return media;
   }
-  const parameters = local!.formats.map((f) => fmtpOf(f.payloadType, f.format));
-  return {
-    ...base,
-    ...where,
-    formats: local!.formats.map((f) => `${f.payloadType}`),
-    rtpMaps: local!.formats.map((f) => rtpMapOf(f.payloadType, f.format)),
-    formatParameters: parameters.filter((p) => p !== undefined),
-    ...(local!.packetTime === undefined ? {} : { packetTime: local!.packetTime }),
-    rtcpMux: local!.rtcpMux,
-    // Answered where offered: what it measures of our packets we read too.
-    ...(line.remote?.voipMetrics === true ? { voipMetrics: true } : {}),
-    direction: local!.direction,
-  };
+  media.formats = local.formats.map((f) => `${f.payloadType}`);
+  media.rtpMaps = local.formats.map((f) => rtpMapOf(f.payloadType, f.format));
+  media.formatParameters = local.formats.flatMap((f) => fmtpOf(f.payloadType, f.format) ?? []);
+  if (local.packetTime !== undefined) media.packetTime = local.packetTime;
+  media.rtcpMux = local.rtcpMux;
+  // Answered where offered: what it measures of our packets we read too.
+  if (line.remote?.voipMetrics === true) media.voipMetrics = true;
+  media.direction = local.direction;
+  return media;
 }

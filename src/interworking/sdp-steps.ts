@@ -1,5 +1,6 @@
 /** How one m= line changes with each step of an offer/answer exchange (RFC 3264 5, 6 and 8). */
 import type { LegPorts } from '../call/leg.ts';
+import type { Writable } from '../machine/machine.ts';
 import { allowedFormats, isAuxiliary, preferred } from '../media/codec-policy.ts';
 import { FORMAT_FACTS } from '../media/formats.ts';
 import type { Direction, Format, MediaKind, Stream } from '../meta/message.ts';
@@ -32,8 +33,7 @@ export function offeredLine(
   freeIndex: number | undefined,
 ): { line: Line; refusal?: StreamRefusal } {
   const read = readStream(session, media, rules);
-  const base: Line = {
-    ...(old?.index === undefined ? {} : { index: old.index }),
+  const base: Writable<Line> = {
     kind: typeof read === 'string' ? (old?.kind ?? 'audio') : read.kind,
     type: media.type,
     protocol: media.protocol,
@@ -41,6 +41,7 @@ export function offeredLine(
     numbers: old?.numbers ?? new PayloadMap(),
     wish: old?.wish ?? 'sendrecv',
   };
+  if (old?.index !== undefined) base.index = old.index;
   if (typeof read === 'string') return { line: base, refusal: read };
   const index = old?.index ?? freeIndex;
   if (index === undefined) return { line: base, refusal: 'too-many-streams' };
@@ -51,15 +52,11 @@ export function offeredLine(
   const numbered = base.numbers.number(read.formats.map((f) => f.format));
   const formats = numbered.map((format, i) => ({ format, payloadType: read.formats[i]!.payloadType }));
   const planned = formats.flatMap((f) => answerFormat(base.numbers, read.kind, f) ?? []);
-  return {
-    line: {
-      ...base,
-      index,
-      port,
-      remote: { ...remoteOf(read), formats },
-      local: { direction: 'inactive', rtcpMux: read.rtcpMux, formats: planned },
-    },
-  };
+  base.index = index;
+  base.port = port;
+  base.remote = { ...remoteOf(read), formats };
+  base.local = { direction: 'inactive', rtcpMux: read.rtcpMux, formats: planned };
+  return { line: base };
 }
 
 /** Our part of a line of the far end's offer, from the other gateway's answer. */

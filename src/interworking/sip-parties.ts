@@ -1,4 +1,5 @@
 /** Caller and callee between SIP addresses and Meta parties. Every outgoing field is built from the neutral one. */
+import type { Writable } from '../machine/machine.ts';
 import type { NumberType, Party } from '../meta/message.ts';
 import { META_LIMITS } from '../meta/message.ts';
 import type { CallParties } from '../sip/contract.ts';
@@ -43,9 +44,18 @@ export function displayNameOf(text: string | undefined): string | undefined {
 }
 
 function party(address: NameAddress, verified: boolean, privacy: Party['privacy']): Party {
-  const displayName = displayNameOf(address.displayName);
-  const base = { ...numberOf(address.uri.user), privacy, verified };
-  return displayName === undefined ? base : { ...base, displayName };
+  return partyOf(numberOf(address.uri.user), displayNameOf(address.displayName), privacy, verified);
+}
+
+function partyOf(
+  { number, numberType }: Pick<Party, 'number' | 'numberType'>,
+  displayName: string | undefined,
+  privacy: Party['privacy'],
+  verified: boolean,
+): Party {
+  const made: Writable<Party> = { number, numberType, privacy, verified };
+  if (displayName !== undefined) made.displayName = displayName;
+  return made;
 }
 
 export interface IdentityTrust {
@@ -63,12 +73,7 @@ export function callerOf(request: SipRequest, trust: IdentityTrust): Party {
   const restricted = isRestricted(request);
   if (trust.account !== undefined) {
     const display = displayNameOf(request.from.displayName);
-    const base: Party = {
-      ...numberOf(trust.account),
-      privacy: restricted ? 'restricted' : 'allowed',
-      verified: true,
-    };
-    return display === undefined ? base : { ...base, displayName: display };
+    return partyOf(numberOf(trust.account), display, restricted ? 'restricted' : 'allowed', true);
   }
   if (identity !== undefined) return party(identity, true, restricted ? 'restricted' : 'allowed');
   const anonymous = request.from.uri.host === 'anonymous.invalid' || request.from.uri.user === 'anonymous';
@@ -90,8 +95,7 @@ export function calleeOf(request: SipRequest, trunkUser?: string): Party {
   const named = numberOf(request.to.uri.user);
   const asked =
     request.uri.user === trunkUser && named.numberType !== 'uri' ? named : numberOf(request.uri.user);
-  const base: Party = { ...asked, privacy: 'allowed', verified: false };
-  return displayName === undefined ? base : { ...base, displayName };
+  return partyOf(asked, displayName, 'allowed', false);
 }
 
 /** First Diversion entry (RFC 5806) of a trusted peer. */

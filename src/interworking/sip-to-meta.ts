@@ -1,5 +1,6 @@
 /** SIP events → neutral leg events. The only knowledge of both vocabularies in this direction. */
 import type { LegSetup } from '../call/leg.ts';
+import type { Writable } from '../machine/machine.ts';
 import type { MediaExchange, Party, Priority } from '../meta/message.ts';
 import type { SipBody, SipEvent } from '../sip/contract.ts';
 import { statusToCause } from './cause.ts';
@@ -31,16 +32,17 @@ export function setupFromInvite(
   }
   const diverting = divertingOf(event.request, trust);
   const priority: Priority = 'normal'; // GW1 decides by number rules; a foreign Priority header is not believed
-  return {
+  const setup: Writable<LegSetup> = {
     kind: 'setup',
     peer: event.peer,
     caller: callerOf(event.request, trust),
     callee,
     hops: Math.max(0, Math.min(70, event.request.maxForwards - 1)),
     priority,
-    ...(diverting === undefined ? {} : { diverting }),
-    ...(media === undefined ? {} : { media }),
   };
+  if (diverting !== undefined) setup.diverting = diverting;
+  if (media !== undefined) setup.media = media;
+  return setup;
 }
 
 export function eventFromSip(leg: SipLeg, event: SipEvent): void {

@@ -4,7 +4,7 @@
  */
 import { Reader } from '../bytes/reader.ts';
 import { latin1Text, toHex, utf8Text } from '../bytes/text.ts';
-import type { Result } from '../machine/machine.ts';
+import type { Result, Writable } from '../machine/machine.ts';
 import { fail, ok } from '../machine/machine.ts';
 import { checkMessage } from './check.ts';
 import type { Field, FieldType, MessageLayout, MessageValues } from './fields.ts';
@@ -150,7 +150,7 @@ function readValue(input: Input, type: FieldType, name: string): unknown {
 function readParty(input: Input, name: string): Party {
   const flags = input.reader.u8();
   if ((flags & 0x80) !== 0) input.refuse('not-canonical', name);
-  const party = {
+  const party: Writable<Party> = {
     number: input.ascii(name),
     numberType: input.choice(NUMBER_TYPES, flags & 7, name),
     privacy: input.choice(PRIVACIES, (flags >> 3) & 3, name),
@@ -162,7 +162,8 @@ function readParty(input: Input, name: string): Party {
     input.refuse('value', `${name}.displayName`);
     return party;
   }
-  return { ...party, displayName };
+  party.displayName = displayName;
+  return party;
 }
 
 function readMedia(input: Input): MediaExchange {
@@ -170,17 +171,15 @@ function readMedia(input: Input): MediaExchange {
   const flags = reader.u8();
   if (flags > 7) input.refuse('not-canonical', 'media');
   const kind = input.choice(EXCHANGE_KINDS, flags & 3, 'media.kind');
-  const head = {
-    by: input.choice(SIDES, (flags >> 2) & 1, 'media.by'),
-    number: reader.u16(),
-    branch: reader.u16(),
-  };
-  if (kind === 'refuse') return { kind, ...head, cause: reader.u8() };
+  const by = input.choice(SIDES, (flags >> 2) & 1, 'media.by');
+  const number = reader.u16();
+  const branch = reader.u16();
+  if (kind === 'refuse') return { kind, by, number, branch, cause: reader.u8() };
   const count = reader.u8();
   if (count > META_LIMITS.streams) input.refuse('limit', 'media.streams');
   const streams: Stream[] = [];
   for (let i = 0; i < count && !reader.failed; i++) streams.push(readStream(input));
-  return { kind, ...head, streams };
+  return { kind, by, number, branch, streams };
 }
 
 function readStream(input: Input): Stream {
@@ -191,14 +190,15 @@ function readStream(input: Input): Stream {
   if (count > META_LIMITS.formats) input.refuse('limit', 'media.formats');
   const formats: Format[] = [];
   for (let i = 0; i < count && !reader.failed; i++) formats.push(readFormat(input));
-  return {
+  const stream: Writable<Stream> = {
     index: flags & 7,
     kind: input.choice(MEDIA_KINDS, (flags >> 3) & 3, 'media.kind'),
     refused: (flags & 0x80) !== 0,
     direction: input.choice(DIRECTIONS, (flags >> 5) & 3, 'media.direction'),
-    ...(packetTime === 0 ? {} : { packetTime }),
     formats,
   };
+  if (packetTime !== 0) stream.packetTime = packetTime;
+  return stream;
 }
 
 function readFormat(input: Input): Format {

@@ -1,6 +1,9 @@
 import type { Socket } from 'node:net';
 import { plainBytes } from './providers.ts';
 
+/** What nobody waits for is sent after so long, milliseconds. */
+const WAIT_MS = 50;
+
 export interface StreamHandlers {
   onData(bytes: Uint8Array): void;
   /** Exactly once, unless `close` was called here: then never. */
@@ -18,8 +21,13 @@ export class Stream {
   #reason: string | undefined;
   #done = false;
   #corked = false;
+  #leaving = false;
+  #patience: NodeJS.Timeout | undefined;
   readonly #uncork = (): void => {
+    clearTimeout(this.#patience);
+    this.#patience = undefined;
     this.#corked = false;
+    this.#leaving = false;
     this.#socket.uncork();
   };
 
@@ -44,19 +52,22 @@ export class Stream {
     return this.#done;
   }
 
-  /** False where the bytes were not taken: the connection is closed, or was closed now because too much waits. */
-  send(bytes: Uint8Array): boolean {
+  /**
+   * False where the bytes were not taken: the connection is closed, or was closed now because too much waits. `mayWait`: they leave with
+   * what follows, WAIT_MS later at most.
+   */
+  send(bytes: Uint8Array, mayWait = false): boolean {
     if (this.#done || this.#socket.destroyed || !this.#socket.writable) return false;
     if (this.#socket.writableLength + bytes.length > this.#maxQueued) {
       this.fail('write-queue');
       return false;
     }
-    if (!this.#corked) {
-      // What one turn of the event loop has to say leaves as one TLS record and one system call.
-      this.#corked = true;
-      this.#socket.cork();
-      setImmediate(this.#uncork);
-    }
+    // What one turn of the event loop has to say leaves as one TLS record and one system call.
+    if (!this.#corked) this.#socket.cork();
+    this.#corked = true;
+    if (mayWait) this.#patience ??= setTimeout(this.#uncork, WAIT_MS).unref();
+    else if (!this.#leaving) setImmediate(this.#uncork);
+    this.#leaving ||= !mayWait;
     this.#socket.write(bytes);
     return true;
   }

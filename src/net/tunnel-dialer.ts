@@ -66,8 +66,9 @@ export class TunnelDialer {
     socket.once('close', () => clearTimeout(timer));
   }
 
-  send(connection: number, bytes: Uint8Array): void {
-    this.#connections.get(connection)?.send(bytes);
+  /** `mayWait`: as Stream.send. */
+  send(connection: number, bytes: Uint8Array, mayWait?: boolean): void {
+    this.#connections.get(connection)?.send(bytes, mayWait);
   }
 
   close(connection: number): void {

@@ -99,8 +99,9 @@ export class TunnelListener {
     return this.#connections.size;
   }
 
-  send(connection: number, bytes: Uint8Array): void {
-    this.#connections.get(connection)?.stream.send(bytes);
+  /** `mayWait`: as Stream.send. */
+  send(connection: number, bytes: Uint8Array, mayWait?: boolean): void {
+    this.#connections.get(connection)?.stream.send(bytes, mayWait);
   }
 
   close(connection: number): void {

@@ -339,7 +339,7 @@ export class GatewayProcess {
         this.#dialer?.dial(out.connection);
         break;
       case 'send':
-        side?.send(out.connection, out.bytes);
+        side?.send(out.connection, out.bytes, out.mayWait);
         break;
       case 'close':
         this.#log.debug('tunnel connection closed', { connection: out.connection, reason: out.reason });

@@ -24,8 +24,13 @@ export function newSession(): Session {
 }
 
 export function newMedia(line: Pick<Media, 'type' | 'port' | 'portCount' | 'protocol' | 'formats'>): Media {
+  const { type, port, portCount, protocol, formats } = line;
   return {
-    ...line,
+    type,
+    port,
+    portCount,
+    protocol,
+    formats,
     bandwidths: [],
     rtpMaps: [],
     formatParameters: [],

@@ -36,12 +36,13 @@ export function parseSdp(bytes: Uint8Array): Result<SessionDescription, SdpError
 /** Lines without their ends; undefined where a control character (also a bare CR) is among them. */
 function splitLines(bytes: Uint8Array): string[] | undefined {
   const lines: string[] = [];
+  const text = latin1Text(bytes);
   let start = 0;
   for (let i = 0; i <= bytes.length; i++) {
     const c = i < bytes.length ? bytes[i]! : 0x0a;
     if (c === 0x0a) {
       const end = i > start && bytes[i - 1] === 0x0d ? i - 1 : i;
-      lines.push(latin1Text(bytes, start, end));
+      lines.push(text.slice(start, end));
       start = i + 1;
     } else if ((c < 0x20 && c !== 0x09 && !(c === 0x0d && isLineEnd(bytes, i + 1))) || c === 0x7f) {
       return undefined;

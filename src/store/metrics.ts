@@ -183,7 +183,8 @@ export class GatewayMetrics {
   }
 
   callRouted(route: string): void {
-    this.#callsByRoute.inc({ route: this.#routeLabel.bound(route) });
+    const bounded = this.#routeLabel.bound(route);
+    this.#tally(this.#callsByRoute, `route ${bounded}`, () => ({ route: bounded }), 1);
   }
 
   callConnected(setupSeconds: number): void {
@@ -285,7 +286,7 @@ export class GatewayMetrics {
       if (jitterMs >= 0) this.#jitter.observe({ part, direction: 'out' }, jitterMs / 1000);
       if (delayMs >= 0) this.#delay.observe({ part }, delayMs / 1000);
     }
-    this.#worst.inc({ part: sent.worst });
+    this.#tally(this.#worst, `worst ${sent.worst}`, () => ({ part: sent.worst }), 1);
   }
 
   setCdr(statistics: { written: number; failures: number; dropped: number; waiting: number }): void {

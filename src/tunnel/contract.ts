@@ -18,7 +18,7 @@ export type TunnelInput =
   | { readonly kind: 'data'; readonly connection: TunnelConnectionRef; readonly bytes: Uint8Array }
   | { readonly kind: 'closed'; readonly connection: TunnelConnectionRef; readonly reason: string }
   /** From above. Dropped with `undelivered` where the session is down for good or 4096 payloads wait. */
-  | { readonly kind: 'send'; readonly payload: Uint8Array }
+  | { readonly kind: 'send'; readonly payload: Uint8Array; readonly mayWait?: boolean }
   /** Answer to `fence-wanted`: the calls as known here, encoded by meta/fence.ts. */
   | { readonly kind: 'fence'; readonly body: Uint8Array }
   /** Planned change: dial a new connection, move over, close the old one. GW2: asks GW1 to do so. */
@@ -30,7 +30,13 @@ export type TunnelInput =
 export type TunnelOutput =
   /** GW1: open a signalling connection. Answered by `connected` or `closed`. */
   | { readonly kind: 'dial'; readonly connection: TunnelConnectionRef }
-  | { readonly kind: 'send'; readonly connection: TunnelConnectionRef; readonly bytes: Uint8Array }
+  /** `mayWait`: nobody waits for it; it may leave some milliseconds later, with what follows. Order is kept. */
+  | {
+      readonly kind: 'send';
+      readonly connection: TunnelConnectionRef;
+      readonly bytes: Uint8Array;
+      readonly mayWait?: boolean;
+    }
   | { readonly kind: 'close'; readonly connection: TunnelConnectionRef; readonly reason: string }
   | { readonly kind: 'event'; readonly event: TunnelEvent };
 

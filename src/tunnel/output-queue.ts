@@ -4,7 +4,7 @@ import type { TunnelConnectionRef, TunnelOutput } from './contract.ts';
 export class OutputQueue {
   #queue: (
     | TunnelOutput
-    | { readonly kind: 'frames'; readonly connection: number; readonly parts: Uint8Array[] }
+    | { readonly kind: 'frames'; readonly connection: number; readonly parts: Uint8Array[]; mayWait: boolean }
   )[] = [];
   #head = 0;
 
@@ -12,10 +12,12 @@ export class OutputQueue {
     this.#queue.push(output);
   }
 
-  send(connection: TunnelConnectionRef, bytes: Uint8Array): void {
+  send(connection: TunnelConnectionRef, bytes: Uint8Array, mayWait = false): void {
     const last = this.#head < this.#queue.length ? this.#queue[this.#queue.length - 1] : undefined;
-    if (last?.kind === 'frames' && last.connection === connection) last.parts.push(bytes);
-    else this.#queue.push({ kind: 'frames', connection, parts: [bytes] });
+    if (last?.kind === 'frames' && last.connection === connection) {
+      last.parts.push(bytes);
+      last.mayWait = last.mayWait && mayWait;
+    } else this.#queue.push({ kind: 'frames', connection, parts: [bytes], mayWait });
   }
 
   poll(): TunnelOutput | undefined {
@@ -26,7 +28,8 @@ export class OutputQueue {
       this.#head = 0;
     }
     if (next.kind !== 'frames') return next;
-    return { kind: 'send', connection: next.connection, bytes: joined(next.parts) };
+    const { connection, parts, mayWait } = next;
+    return { kind: 'send', connection, bytes: joined(parts), mayWait };
   }
 }
 

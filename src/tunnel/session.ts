@@ -116,7 +116,7 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
         this.#onClosed(input.connection, input.reason, now);
         break;
       case 'send':
-        this.#onSend(input.payload, now);
+        this.#onSend(input.payload, input.mayWait === true, now);
         break;
       case 'fence':
         this.#onFenceAnswer(input.body, now);
@@ -491,13 +491,13 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
 
   // ---- sending ---------------------------------------------------------------------------------------------------
 
-  #onSend(payload: Uint8Array, now: Millis) {
+  #onSend(payload: Uint8Array, mayWait: boolean, now: Millis) {
     const session = this.#session;
     if (session === undefined) return this.#undelivered('no-session', 1);
     if (payload.length === 0 || payload.length > session.maxPayload) return this.#undelivered('too-large', 1);
     const number = session.outbox.add(payload);
     if (number !== undefined) {
-      if (this.#active !== undefined) this.#transmitData(this.#active, session, number, payload);
+      if (this.#active !== undefined) this.#transmitData(this.#active, session, number, payload, mayWait);
       return;
     }
     this.#undelivered('buffer-full', 1);
@@ -505,11 +505,11 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
     if (this.#active !== undefined) this.#close(this.#active, 'unacknowledged', now);
   }
 
-  #transmitData(link: Link, session: SessionState, number: number, payload: Uint8Array) {
+  #transmitData(link: Link, session: SessionState, number: number, payload: Uint8Array, mayWait = false) {
     this.counters.payloadsOut++;
     link.acknowledgedToPeer = session.received;
     link.acknowledgeAt = undefined;
-    this.#transmit(link, { type: 'data', number, acknowledged: session.received, payload });
+    this.#transmit(link, { type: 'data', number, acknowledged: session.received, payload }, mayWait);
   }
 
   /** Most acknowledgements ride on a data frame of ours that follows soon; the rest leave together, a little late. */
@@ -523,8 +523,8 @@ export class TunnelSession implements Machine<TunnelInput, TunnelOutput> {
     this.#transmit(link, { type: 'ack', acknowledged: session.received });
   }
 
-  #transmit(link: Link, frame: Frame) {
-    this.#out.send(link.ref, encodeFrame(frame));
+  #transmit(link: Link, frame: Frame, mayWait = false) {
+    this.#out.send(link.ref, encodeFrame(frame), mayWait);
   }
 
   #event(event: TunnelEvent) {
