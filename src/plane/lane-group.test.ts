@@ -70,18 +70,30 @@ class World {
   };
   readonly group: LaneGroup;
 
+  /** When connections were dialled. */
+  readonly dials: number[] = [];
+
   constructor(lanes: number) {
+    const wires = {
+      dial: () => {
+        this.dials.push(this.now);
+        return { destroy: () => undefined };
+      },
+    };
     const environment = {
       pool: new BufferPool((octets) => ({ bytes: Buffer.alloc(octets), start: 0, address: 0 })),
       random: systemRandom,
       shard: 0,
       tcp: this.#tcp,
+      wires,
+      identity: () => undefined,
       now: () => this.now,
       emit: () => undefined,
       dirty: () => undefined,
     } as unknown as LaneEnvironment;
     const limits = { maxLanes: 16, maxStreams: 10, maxBytesPerSecond: 1e9 };
-    const command = { kind: 'session', session: 's', key: '', peerName: 'p', limits } as const;
+    const dial = { remote: { ip: '192.0.2.1', port: 7061 }, serverName: 'p', lanes: 0, shard: 0 };
+    const command = { kind: 'session', session: 's', key: '', peerName: 'p', limits, dial } as const;
     this.group = new LaneGroup(command, {} as SessionStreams, environment);
     for (let i = 0; i < lanes; i++) {
       const wire = new Wire(i);
@@ -176,4 +188,34 @@ test('what is acknowledged in time, on a clean path, or where most lanes wait, i
     }
     for (const sequence of said) assert.equal(w.carried(sequence).length, 1);
   }
+});
+
+test('where nothing gets through on any lane, one connection after the other is dialled, and none where one lane works', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] }); // a dial's own patience is not the matter here
+  const w = new World(2);
+  w.live(2);
+  const outage = (ms: number, stuck: readonly number[]): void => {
+    for (const end = w.now + ms; w.now < end; w.now++) {
+      w.say();
+      w.acknowledge(stuck);
+    }
+  };
+  outage(300, [0]);
+  w.acknowledge();
+  w.group.flush(w.now);
+  assert.deepEqual(w.dials, [], 'TCP repairs that lane, or it is replaced');
+  const from = w.now;
+  outage(400, [0, 1]);
+  const after = w.dials.map((at) => at - from);
+  assert.ok(after[0]! > 60 && after[0]! < 130, `the first after ${after[0]} ms`);
+  assert.ok(after.length >= 5, `then every 50 ms or so: ${after}`);
+  const steps = after.slice(1).map((at, i) => at - after[i]!);
+  assert.ok(Math.min(...steps) >= 50 && Math.max(...steps) < 100, `${steps}`);
+  outage(3000, [0, 1]);
+  assert.ok(w.dials.length < 40, `a long one is not a flood of connections: ${w.dials.length}`);
+  w.acknowledge();
+  w.group.flush(w.now);
+  const dials = w.dials.length;
+  outage(300, []);
+  assert.equal(w.dials.length, dials);
 });

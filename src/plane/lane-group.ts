@@ -33,8 +33,15 @@ const BATCH_CLEAN = 12 * 1024;
 const MAX_COPIES = 3;
 /** A lane without an acknowledgement for so long is dialled again beside the old one. */
 const STUCK_MS = 1000;
-/** Nothing gets through on any lane: a new connection may be faster than TCP's own patience. */
-const ALL_STUCK_MS = 200;
+/**
+ * Nothing gets through on any lane for so long past its time: a new connection is faster than TCP's own patience, which doubles. Another is dialled
+ * every so often, or after a part of the outage so far, until one gets through.
+ */
+const OUTAGE_MS = 60;
+const OUTAGE_DIAL_MS = 50;
+const OUTAGE_PART = 4;
+/** What was dialled during an outage lost its first packet and would wait a second for it: not waited for, where it had this long. */
+const OUTAGE_PATIENCE_MS = 150;
 /** A frame so much later than the fastest was behind a loss. */
 const LATE_FRAME_MS = 20;
 /** Of the last sixteen steps (four seconds) so many must have seen late frames. */
@@ -89,6 +96,7 @@ export class LaneGroup implements FrameSink {
   #batchAt: Millis = 0;
   readonly #slots: DialSlot[] = [];
   readonly #count: LaneCount;
+  #outageDialAt: Millis = 0;
   /** What arrives: a loss on the far end's side shows as frames that are late. */
   readonly #age = new FrameAge();
   #framesIn = 0;
@@ -125,6 +133,7 @@ export class LaneGroup implements FrameSink {
 
   flush(now: Millis): void {
     for (const lane of this.lanes) lane.settle(now);
+    if (this.#command.dial !== undefined) this.#outage(now);
     if (this.#backlog.size > 0) this.#drainBacklog(now);
     if (this.quality.againAfterMs < Number.POSITIVE_INFINITY) this.#sayAgain(now);
     if (this.#copies > 0 && now - this.#batchAt < this.quality.holdMs(this.lanes.length)) {
@@ -330,16 +339,34 @@ export class LaneGroup implements FrameSink {
 
   /** Make before break: the old lane stays until the new one has proven itself. */
   #replaceStuck(now: Millis): void {
-    const overdue = (lane: Lane): number => waits(lane, now) - this.quality.overdueMs;
-    const all = this.lanes.length > 0 && this.lanes.every((lane) => overdue(lane) > ALL_STUCK_MS);
     for (const slot of this.#slots) {
-      if (slot.lane === undefined || overdue(slot.lane) < (all ? ALL_STUCK_MS : STUCK_MS)) continue;
-      // While nothing gets through, a connection's own first packet may have been lost: it is not waited for either.
-      if (slot.upcoming !== undefined && !(all && now - slot.dialledAt > ALL_STUCK_MS)) continue;
-      slot.upcoming?.destroy();
+      if (slot.lane === undefined || slot.upcoming !== undefined) continue;
+      if (waits(slot.lane, now) - this.quality.overdueMs < STUCK_MS) continue;
       this.#dial(slot);
       return; // one at a time
     }
+  }
+
+  /** Where nothing gets through on any lane it is not TCP that finds out when the path is back, but whichever connection is dialled next. */
+  #outage(now: Millis): void {
+    let least = Number.POSITIVE_INFINITY;
+    for (const lane of this.lanes) least = Math.min(least, waits(lane, now));
+    const lasts = this.lanes.length === 0 ? 0 : least - this.quality.overdueMs;
+    if (lasts < OUTAGE_MS || now - this.#outageDialAt < Math.max(OUTAGE_DIAL_MS, lasts / OUTAGE_PART)) return;
+    this.#outageDialAt = now;
+    if (this.#count.more()) {
+      this.#dialMore(this.#count.wanted);
+      return;
+    }
+    let slot: DialSlot | undefined;
+    for (const other of this.#slots) {
+      if (other.timer !== undefined || (other.lane ?? other.upcoming) === undefined) continue;
+      if (slot === undefined || other.dialledAt < slot.dialledAt) slot = other;
+    }
+    if (slot === undefined || now - slot.dialledAt < OUTAGE_PATIENCE_MS + 4 * this.quality.roundTripMs)
+      return;
+    slot.upcoming?.destroy();
+    this.#dial(slot);
   }
 
   #dialLater(slot: DialSlot, within?: number): void {

@@ -24,10 +24,13 @@ import type { ToMain, ToWorker, WorkerStart } from './worker-messages.ts';
 
 /** A phone's packet waits for the poll: a period at most. The fewer streams, the dearer a poll for each. */
 const POLL_MS: readonly { readonly below: number; readonly ms: number }[] = [
-  { below: 200, ms: 4 },
+  { below: 100, ms: 8 },
+  { below: 200, ms: 5 },
   { below: 700, ms: 3 },
   { below: Number.POSITIVE_INFINITY, ms: 2 },
 ];
+/** Where lanes lose, what is overdue must be seen in time. */
+const POLL_LOSSY_MS = 4;
 /** Packets and frames on their way in and out: 16 lanes' buffers and a good many more. */
 const ARENA = 2 * 1024 * 1024;
 /** Streams are open, but nothing moves (calls ring, or are all on hold): the worker sleeps until something comes. */
@@ -246,7 +249,9 @@ class Worker {
     if (!this.#udp.polled) return SLOW_TICK_MS;
     // Not back and forth around a limit.
     const slower = (ms: number): boolean => this.#period > 0 && ms > this.#period;
-    return POLL_MS.find(({ below, ms }) => legs < (slower(ms) ? 0.8 * below : below))!.ms;
+    const { ms } = POLL_MS.find((step) => legs < (slower(step.ms) ? 0.8 * step.below : step.below))!;
+    for (const group of this.#groups.values()) if (group.quality.lossy) return Math.min(ms, POLL_LOSSY_MS);
+    return ms;
   }
 
   get #sleepsOnLanes(): boolean {

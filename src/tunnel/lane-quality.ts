@@ -260,6 +260,14 @@ export class LaneCount {
     this.wanted = least;
   }
 
+  /** One more at once: nothing gets through those there are. False: there are as many as may be. */
+  more(): boolean {
+    if (this.wanted >= this.#most) return false;
+    this.wanted++;
+    this.#fewerSince = undefined;
+    return true;
+  }
+
   /** `called`: how many the path calls for, 0 for a clean one. Returns the number to keep now. */
   step(called: number, now: Millis): number {
     const target = Math.max(this.#least, Math.min(this.#most, called));

@@ -159,8 +159,8 @@ class Ring {
 
   shift(): Waiting {
     const waiting = this.oldest();
-    this.#first = (this.#first + 1) % this.#capacity;
-    this.size--;
+    // An empty ring begins anew: as many slots are made as ever waited at once, not one after the other until all are.
+    this.#first = --this.size === 0 ? 0 : (this.#first + 1) % this.#capacity;
     return waiting;
   }
 
