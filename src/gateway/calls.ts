@@ -258,10 +258,7 @@ export function drainCall(gw: GatewayState, call: GatewayCall): void {
   }
   if (call.transfer !== undefined) offerToLeg(gw, call);
   if (call.overAt === undefined) gw.media.update(call.half.call, call.adapter.streams(), gw.now);
-  gw.timers.set(
-    `call:${call.half.call}`,
-    call.overAt === undefined ? callDeadline(call) : call.overAt + MEDIA_WAIT_MS,
-  );
+  gw.timers.set(call, call.overAt === undefined ? callDeadline(call) : call.overAt + MEDIA_WAIT_MS);
 }
 
 function legRefused(call: GatewayCall): 'sipRefused' | 'h323Refused' {
@@ -393,7 +390,7 @@ export function finishCall(gw: GatewayState, call: GatewayCall): void {
   gw.media.forget(call.half.call);
   gw.trace.end(call.half.call);
   gw.calls.remove(call.half.call);
-  gw.timers.set(`call:${call.half.call}`, undefined);
+  gw.timers.set(call, undefined);
   gw.dirty.delete(call);
 }
 

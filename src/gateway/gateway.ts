@@ -15,7 +15,7 @@ import type { GatewayInput, GatewayOutput } from './contract.ts';
 import { GatewayPolicy } from './gateway-policy.ts';
 import { configureH323, h323Decisions, h323Output } from './h323-side.ts';
 import { sipEvent } from './sip-side.ts';
-import { linkTimerKey, SiteLink } from './site-link.ts';
+import { SiteLink } from './site-link.ts';
 import { type GatewayProviders, GatewayState } from './state.ts';
 import { traceEntry } from './trace.ts';
 import { linkTimeout, tunnelEvent } from './tunnel-side.ts';
@@ -34,6 +34,7 @@ const META_DIGITS = '0123456789*#ABCD';
 /** Longest wait at the end for trunks to take back our registrations. */
 const LEAVE_MS = 3000;
 const SETTLE_ROUNDS = 10_000;
+const NEVER = Number.POSITIVE_INFINITY;
 
 export class Gateway implements Machine<GatewayInput, GatewayOutput> {
   readonly #gw: GatewayState;
@@ -154,7 +155,16 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
   }
 
   deadline(): Millis | undefined {
-    return this.#gw.timers.next();
+    const { timers, sip, h323, media, registrar, links } = this.#gw;
+    let next = Math.min(
+      timers.next() ?? NEVER,
+      sip.deadline() ?? NEVER,
+      h323.deadline() ?? NEVER,
+      media.deadline() ?? NEVER,
+      registrar.deadline() ?? NEVER,
+    );
+    for (const link of links.values()) next = Math.min(next, link.deadline() ?? NEVER);
+    return next === NEVER ? undefined : next;
   }
 
   #addLink(site: string): void {
@@ -182,7 +192,6 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     this.#drainLinks();
     this.#drainCalls();
     gw.links.delete(site);
-    gw.timers.set(linkTimerKey(site), undefined);
   }
 
   #start(): void {
@@ -242,21 +251,19 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
 
   #timeout(): void {
     const gw = this.#gw;
+    const isDue = (machine: { deadline(): Millis | undefined }): boolean =>
+      (machine.deadline() ?? NEVER) <= gw.now;
+    if (isDue(gw.sip)) gw.sip.handle({ kind: 'timeout' }, gw.now);
+    if (isDue(gw.h323)) gw.h323.handle({ kind: 'timeout' }, gw.now);
+    if (isDue(gw.media)) gw.media.timeout(gw.now);
+    if (isDue(gw.registrar)) gw.registrar.expire(gw.now);
+    for (const link of gw.links.values()) if (isDue(link)) linkTimeout(gw, link, gw.now);
     for (let key = gw.timers.take(gw.now); key !== undefined; key = gw.timers.take(gw.now)) {
-      if (key === 'sip') gw.sip.handle({ kind: 'timeout' }, gw.now);
-      else if (key === 'h323') gw.h323.handle({ kind: 'timeout' }, gw.now);
-      else if (key === 'media') gw.media.timeout(gw.now);
-      else if (key === 'registrar') gw.registrar.expire(gw.now);
-      else if (key === 'drain')
+      if (key === 'drain') {
         for (const call of gw.calls.values()) if (call.overAt === undefined) releaseCall(gw, call, 41, 'own');
-      if (key.startsWith('link:')) {
-        const link = gw.links.get(key.slice(5));
-        if (link !== undefined) linkTimeout(gw, link, gw.now);
-      } else if (key.startsWith('call:')) {
-        const call = gw.calls.byCall(key.slice(5));
-        if (call === undefined) continue;
-        callTimeout(gw, call);
-        gw.dirty.add(call);
+      } else if (key !== 'leave' && gw.calls.byCall(key.half.call) === key) {
+        callTimeout(gw, key);
+        gw.dirty.add(key);
       }
     }
   }
@@ -298,7 +305,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     gw.media.event(event, gw.now, shard);
   }
 
-  /** Drains every machine until nothing moves, then sets the timers anew. */
+  /** Drains every machine until nothing moves. */
   #settle(): void {
     const gw = this.#gw;
     for (let round = 0; ; round++) {
@@ -310,11 +317,6 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
       moved = this.#drainCalls() || moved;
       if (!moved) break;
     }
-    gw.timers.set('sip', gw.sip.deadline());
-    gw.timers.set('h323', gw.h323.deadline());
-    gw.timers.set('media', gw.media.deadline());
-    gw.timers.set('registrar', gw.registrar.deadline());
-    for (const link of gw.links.values()) gw.timers.set(link.timerKey, link.deadline());
     const leaving = gw.sip.unregistering > 0 && gw.now < this.#leaveUntil;
     if (this.#drainUntil !== undefined && gw.calls.size === 0 && !leaving && !gw.stopped) {
       gw.stopped = true;

@@ -24,14 +24,8 @@ export interface PendingExchange {
 const EXCHANGE_DEADLINE_MS = 10_000;
 const EXCHANGES = 1000;
 
-/** Key of a link's deadline among the gateway's timers. */
-export function linkTimerKey(site: string): string {
-  return `link:${site}`;
-}
-
 export class SiteLink {
   readonly site: string;
-  readonly timerKey: string;
   readonly tunnel: TunnelSession;
   state: 'never' | 'up' | 'down' = 'never';
   sessionId = '';
@@ -58,7 +52,6 @@ export class SiteLink {
 
   constructor(site: string, options: TunnelOptions, providers: { random: Random; crypto: Crypto }) {
     this.site = site;
-    this.timerKey = linkTimerKey(site);
     this.#gateway = options.role === 'dialer' ? 'relay-gateway' : 'termination-gateway';
     this.bases = new StreamBases(this.#gateway);
     this.tunnel = new TunnelSession(options, providers.crypto, providers.random);

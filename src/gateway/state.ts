@@ -51,7 +51,8 @@ export class GatewayState {
   readonly calls: CallTable<GatewayCall>;
   /** Calls with output to drain. */
   readonly dirty = new Set<GatewayCall>();
-  readonly timers = new Timers<string>();
+  /** Deadlines of calls, and the gateway's own; its machines have theirs. */
+  readonly timers = new Timers<'drain' | 'leave' | GatewayCall>();
   readonly counters = new Counters();
   readonly registrar = new Registrar();
   /** Terminals at our gatekeeper: account to the peer's address to call, by alias. */
