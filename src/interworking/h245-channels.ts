@@ -1,5 +1,6 @@
 /** Logical channels of an H.323 leg: which to open, which of the far end's to take, and when the other gateway is told. */
 import type { H323Event } from '../h323/contract.ts';
+import { channelAsksMode, faxFailed } from './h245-fax.ts';
 import { sendPayloadType } from './h245-formats.ts';
 import type { H245Stream } from './h245-stream.ts';
 import type { H323Leg } from './h323-leg.ts';
@@ -51,11 +52,12 @@ function judgeAsked(leg: H323Leg): void {
   const { negotiation, call } = leg;
   if (!negotiation.settled) return;
   for (const [media, { channel, conflict }] of leg.asked) {
+    if (channelAsksMode(leg, channel.capability)) continue;
     leg.asked.delete(media);
     const stream = negotiation.stream(media);
-    const problem = stream === undefined ? 'codec' : stream.channelProblem(channel);
-    if (stream === undefined || problem !== undefined) {
-      const reason = conflict && leg.master && problem === 'codec' ? 'conflict' : (problem ?? 'codec');
+    const problem = stream.channelProblem(channel);
+    if (problem !== undefined) {
+      const reason = conflict && leg.master && problem === 'codec' ? 'conflict' : problem;
       leg.count(`channel-${reason}`);
       leg.send({ kind: 'reject-channel', call, media, reason });
       continue;
@@ -68,6 +70,11 @@ function judgeAsked(leg: H323Leg): void {
 function openOurs(leg: H323Leg): void {
   const { negotiation } = leg;
   if (!negotiation.settled || !negotiation.farKnown || negotiation.farHeld) return;
+  if (negotiation.faxing) {
+    const { image } = negotiation;
+    if (image.send === undefined && !leg.opening.has('image') && !leg.refusals.has('image')) open(leg, image);
+    return;
+  }
   if (leg.opening.has('audio') || negotiation.sending !== undefined) return;
   if (!leg.master && !leg.waited && negotiation.receiving === undefined) {
     leg.wait('open', OPEN_WAIT_MS);
@@ -163,7 +170,7 @@ function offerVideo(leg: H323Leg): void {
 /** Callee: the answer is made once both directions are known, so that it names the codec of each. */
 function settleAnswer(leg: H323Leg): void {
   const { negotiation } = leg;
-  if (leg.ended || !negotiation.answerDue) return;
+  if (leg.ended || !negotiation.answerDue || leg.modify === 'fax-asked') return;
   const { sending, receiving } = negotiation;
   if (sending === undefined) {
     // The far end may be on hold from the start: what it sends is all there is.
@@ -243,8 +250,8 @@ export function channelEvent(leg: H323Leg, event: H323Event): void {
       const media = event.channel.kind;
       leg.opening.delete(media);
       leg.refusals.delete(media);
-      if (negotiation.stream(media)?.opened(event.channel) === true) reconcile(leg);
-      else if (media === 'audio') leg.breakOff('media-address', 47);
+      if (negotiation.stream(media).opened(event.channel)) reconcile(leg);
+      else if (media !== 'video') leg.breakOff('media-address', 47);
       else withoutVideo(leg, 'media-address');
       break;
     }
@@ -252,7 +259,7 @@ export function channelEvent(leg: H323Leg, event: H323Event): void {
       rejected(leg, event);
       break;
     case 'channel-closed':
-      negotiation.stream(event.media)?.closed(event.direction);
+      negotiation.stream(event.media).closed(event.direction);
       reconcile(leg);
       break;
     default:
@@ -267,8 +274,9 @@ function rejected(leg: H323Leg, event: Extract<H323Event, { kind: 'channel-rejec
   leg.count(`channel-rejected-${reason}`);
   const refusals = (leg.refusals.get(media) ?? 0) + 1;
   leg.refusals.set(media, refusals);
-  if (media !== 'audio') {
-    if (format !== undefined) leg.negotiation.stream(media)?.exclude(format);
+  if (media === 'image') return faxFailed(leg);
+  if (media === 'video') {
+    if (format !== undefined) leg.negotiation.video.exclude(format);
     return reconcile(leg);
   }
   if (refusals > MAX_REFUSALS) {

@@ -2,8 +2,8 @@
 
 import type { H323Capability } from '../h323/media-contract.ts';
 import { defaultPacketTime, staticPayloadType } from '../media/formats.ts';
-import type { Format, FormatName } from '../meta/message.ts';
-import type { BareFormat } from './sdp-formats.ts';
+import type { Format, FormatName, MediaKind, ParameterName } from '../meta/message.ts';
+import { type BareFormat, cleanParameters } from './sdp-formats.ts';
 
 export type AudioCapability = Extract<H323Capability, { kind: 'audio' }>;
 type AudioCodec = AudioCapability['codec'];
@@ -23,17 +23,18 @@ export const EVENTS: BareFormat = {
   parameters: [],
 };
 
-/** Formats of a stream of this kind that both vocabularies name. T.38 is not carried by the plane. */
-const NAMES: Readonly<Record<'audio' | 'video', readonly FormatName[]>> = {
+/** Formats of a stream of this kind that both vocabularies name. */
+const NAMES: Readonly<Record<MediaKind, readonly FormatName[]>> = {
   audio: AUDIO,
   video: ['H264', 'H263'],
+  image: ['T38'],
 };
 
 export function isH323Audio(name: FormatName): name is AudioCodec {
   return AUDIO.includes(name);
 }
 
-export function isH323Format(kind: 'audio' | 'video', format: BareFormat): boolean {
+export function isH323Format(kind: MediaKind, format: BareFormat): boolean {
   return (
     NAMES[kind].includes(format.name) &&
     format.channels === 1 &&
@@ -59,10 +60,12 @@ export function formatOfCapability(capability: H323Capability): BareFormat | und
       const parameters = h264Parameters(capability);
       return parameters === undefined ? undefined : { ...base, parameters };
     }
-    default:
-      return undefined;
+    case 'image':
+      return { name: 'T38', clockRate: 0, channels: 1, parameters: faxParameters(capability) };
   }
 }
+
+export const FAX_FORMAT: BareFormat = { name: 'T38', clockRate: 0, channels: 1, parameters: [] };
 
 export function formatNamed(name: AudioCodec): BareFormat {
   return { name, clockRate: 8000, channels: 1, parameters: [] };
@@ -73,6 +76,7 @@ export function formatNamed(name: AudioCodec): BareFormat {
  * rounds to the codec's frames.
  */
 export function capabilityOf(format: BareFormat, packetTime: number | undefined): H323Capability | undefined {
+  if (format.name === 'T38') return faxCapability(format);
   if (format.name === 'H264') return h264Capability(format);
   if (format.name === 'H263')
     return { kind: 'video', codec: 'H263', maxBitRate: H263_BIT_RATE, cif: 1, qcif: 1 };
@@ -93,6 +97,13 @@ export function channelCapability(own: H323Capability, far: H323Capability): H32
       ...own,
       packetTime: Math.min(own.packetTime, far.packetTime),
       silenceSuppression: own.silenceSuppression && far.silenceSuppression,
+    };
+  }
+  if (own.kind === 'image' && far.kind === 'image') {
+    return {
+      ...own,
+      maxBitRate: Math.min(own.maxBitRate, far.maxBitRate),
+      version: Math.min(own.version, far.version),
     };
   }
   if (own.kind !== 'video' || far.kind !== 'video') return own;
@@ -139,6 +150,7 @@ export function payloadTypeOf(format: BareFormat, told: number | undefined): num
 
 /** What we send a format without a static type with. */
 export function sendPayloadType(format: BareFormat): number | undefined {
+  if (format.name === 'T38') return undefined; // UDPTL
   return staticPayloadType(format) === undefined ? DYNAMIC_PAYLOAD_TYPE : undefined;
 }
 
@@ -203,6 +215,43 @@ function h264Parameters(
   const constraints = profile[1] === 66 ? 'e0' : '00';
   const id = { name: 'profile-level-id', value: octet(profile[1]) + constraints + octet(level[1]) } as const;
   return capability.packetizationMode === 1 ? [{ name: 'packetization-mode', value: '1' }, id] : [id];
+}
+
+type FaxCapability = Extract<H323Capability, { kind: 'image' }>;
+
+/** What every fax gateway can, told before it is known what the other side's fax wishes (T.38 D.2.3 has the same values for the least). */
+const FAX: FaxCapability = {
+  kind: 'image',
+  codec: 'T38',
+  maxBitRate: 14_400,
+  version: 0,
+  rateManagement: 'transferredTCF',
+  maxBuffer: 1024,
+  maxDatagram: 400,
+  errorCorrection: 'redundancy',
+};
+
+/** H.245 T38FaxProfile ↔ the parameters of T.38 D.2.1. Buffer and datagram are our own: each leg ends UDPTL, and its far end was told so. */
+function faxCapability(format: BareFormat): FaxCapability {
+  const value = (name: ParameterName): string | undefined =>
+    format.parameters.find((p) => p.name === name)?.value;
+  return {
+    ...FAX,
+    maxBitRate: Number(value('t38-bitrate') ?? FAX.maxBitRate),
+    version: Number(value('t38-version') ?? FAX.version),
+    rateManagement: value('t38-rate-management') === 'localTCF' ? 'localTCF' : 'transferredTCF',
+  };
+}
+
+function faxParameters(capability: FaxCapability): BareFormat['parameters'] {
+  return cleanParameters('T38', [
+    ['t38-version', `${capability.version}`],
+    ['t38-bitrate', `${capability.maxBitRate}`],
+    ['t38-rate-management', capability.rateManagement],
+    ['t38-max-buffer', `${capability.maxBuffer}`],
+    ['t38-max-datagram', `${capability.maxDatagram}`],
+    ['t38-udp-ec', capability.errorCorrection === 'fec' ? 't38UDPFEC' : 't38UDPRedundancy'],
+  ]);
 }
 
 function octet(value: number): string {

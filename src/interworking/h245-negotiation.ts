@@ -22,14 +22,16 @@ import { META_LIMITS } from '../meta/message.ts';
 import { directionOf, receives, reverse, sends } from '../sdp/offer-answer.ts';
 import {
   EVENT_PAYLOAD_TYPE,
+  FAX_FORMAT,
   fittedTo,
   formatNamed,
+  formatOfCapability,
   isH323Audio,
   MANDATORY,
   matches,
 } from './h245-formats.ts';
 import { H245Stream, type H245StreamOptions } from './h245-stream.ts';
-import type { BareFormat } from './sdp-formats.ts';
+import { answered, type BareFormat } from './sdp-formats.ts';
 import { refusedStream } from './sdp-lines.ts';
 
 export type Offer = Extract<MediaExchange, { kind: 'offer' }>;
@@ -52,6 +54,10 @@ const NO_PORT: H245Problem = { cause: 47, reason: 'no-port' };
 export class H245Negotiation {
   readonly audio: H245Stream;
   readonly video: H245Stream;
+  /** In the place of the sound, or beside it, the sound being refused. */
+  readonly image: H245Stream;
+  /** The call is a fax now. */
+  faxing = false;
   readonly #options: H245NegotiationOptions;
   #side: Side;
   #number = 0;
@@ -73,6 +79,7 @@ export class H245Negotiation {
     this.#videoDue = options.side === 'originator';
     this.audio = new H245Stream('audio', options);
     this.video = new H245Stream('video', options);
+    this.image = new H245Stream('image', options, this.audio.numbers);
   }
 
   // ---- what is known ------------------------------------------------------------------------------------------------
@@ -96,7 +103,7 @@ export class H245Negotiation {
 
   /** Whether a codec is among those agreed. */
   agreedOn(name: string): boolean {
-    return [...this.audio.candidates, ...this.video.candidates].some((f) => f.name === name);
+    return [this.audio, this.video, this.image].some((s) => s.candidates.some((f) => f.name === name));
   }
 
   get sending(): Format | undefined {
@@ -138,8 +145,8 @@ export class H245Negotiation {
     this.#elsewhere.clear();
   }
 
-  stream(kind: MediaKind): H245Stream | undefined {
-    return kind === 'image' ? undefined : this[kind];
+  stream(kind: MediaKind): H245Stream {
+    return this[kind];
   }
 
   // ---- offers of ours to the other gateway --------------------------------------------------------------------------
@@ -180,6 +187,8 @@ export class H245Negotiation {
   /** What was agreed, again: the far end's hold or resumption, or an offer that was asked for. `more`: with video it turned out to have. */
   agreedOffer(more = false): Offer | undefined {
     const { audio } = this;
+    const fax = this.faxing ? this.image.far?.find((c) => c.kind === 'image') : undefined;
+    if (fax !== undefined) return this.faxOffer(fax);
     if (audio.candidates.length === 0) return undefined;
     const current = audio.send?.format ?? audio.receive?.format;
     const formats = current === undefined ? audio.candidates : [current];
@@ -210,6 +219,7 @@ export class H245Negotiation {
     if (exchange.kind !== 'answer' || ours === undefined || exchange.number !== ours.number)
       return fail({ cause: 111, reason: 'unexpected-answer' });
     this.#ours = undefined;
+    if (ours.streams.some((s) => s.kind === 'image' && !s.refused)) return this.#takeFaxAnswer(exchange);
     const { audio, video } = this;
     const stream = exchange.streams.find((s) => s.index === audio.index);
     const formats = stream === undefined ? [] : audio.allowed(stream.formats);
@@ -328,6 +338,97 @@ export class H245Negotiation {
     return [audio, video].filter((p) => p !== undefined);
   }
 
+  // ---- fax ----------------------------------------------------------------------------------------------------------
+
+  /** A fax, and no sound beside it. */
+  offersFax(exchange: MediaExchange): boolean {
+    if (exchange.kind !== 'offer') return false;
+    const wanted = (kind: MediaKind): boolean => exchange.streams.some((s) => s.kind === kind && !s.refused);
+    return wanted('image') && !wanted('audio');
+  }
+
+  /** What to ask the far end to send; then `faxAnswer`, or `rejectFax`. Undefined: it cannot, or may not. */
+  takeFaxOffer(exchange: MediaExchange): H323Capability | undefined {
+    const { audio, image } = this;
+    const stream =
+      exchange.kind === 'offer' && exchange.streams.find((s) => s.kind === 'image' && !s.refused);
+    if (!stream) return undefined;
+    const [format] = image.allowed(stream.formats);
+    if (format === undefined || image.far === undefined || !image.farTakes(format)) return undefined;
+    if (image.index !== stream.index) {
+      image.index = undefined;
+      image.port = undefined;
+    }
+    if (image.allocate(stream.index) === undefined) return undefined;
+    for (const s of exchange.streams)
+      if (s.index !== audio.index && s.index !== stream.index) this.#elsewhere.set(s.index, s.kind);
+    this.#elsewhere.delete(stream.index);
+    this.#theirs = exchange;
+    image.takeOffer(stream, [format]);
+    return image.channel(format);
+  }
+
+  rejectFax(): void {
+    this.#theirs = undefined;
+    if (!this.faxing) this.image.refuse();
+  }
+
+  faxAnswer(): Answer | undefined {
+    const theirs = this.#theirs;
+    const [format] = this.image.candidates;
+    const far = this.image.far?.find((c) => c.kind === 'image');
+    const able = far === undefined ? undefined : formatOfCapability(far);
+    this.#theirs = undefined;
+    if (theirs === undefined || format === undefined || able === undefined) return undefined;
+    const streams = theirs.streams.map((asked): Stream => {
+      if (asked.refused || asked.index !== this.image.index) return refusedStream(asked.index, asked.kind);
+      return this.#answered(asked, [{ ...format, parameters: answered(format, able) }]);
+    });
+    return { kind: 'answer', by: theirs.by, number: theirs.number, branch: 0, streams };
+  }
+
+  /** A fax as the far end wants it, in the place of the sound or where it is already. */
+  faxOffer(wanted: H323Capability): Offer | undefined {
+    const { audio, image, video } = this;
+    const formats = image.formatsOf([wanted]);
+    if (audio.index === undefined || audio.port === undefined || formats.length === 0) return undefined;
+    if (!this.faxing) {
+      image.index = audio.index;
+      image.port = audio.port;
+    }
+    const gone = video.index === undefined ? [] : [refusedStream(video.index, 'video')];
+    if (image.index !== audio.index) gone.push(refusedStream(audio.index, 'audio'));
+    return this.#asOffer([image.offered(formats, 'sendrecv'), ...gone]);
+  }
+
+  /** Sound again: what far end and configuration both have. */
+  soundOffer(): Offer | undefined {
+    const offer = this.capabilityOffer();
+    return offer.ok ? offer.value : undefined;
+  }
+
+  #takeFaxAnswer(exchange: Answer): Result<void, H245Problem> {
+    const { image } = this;
+    const stream = exchange.streams.find((s) => s.index === image.index && s.kind === 'image');
+    const formats = stream === undefined ? [] : image.allowed(stream.formats);
+    if (stream === undefined || stream.refused || formats.length === 0) {
+      if (!this.faxing) image.refuse();
+      return fail(NO_COMMON_CODEC);
+    }
+    image.agree(stream, formats);
+    return ok(undefined);
+  }
+
+  beginFax(): void {
+    this.faxing = true;
+    this.video.refuse();
+  }
+
+  endFax(): void {
+    this.faxing = false;
+    this.image.refuse();
+  }
+
   // ---- towards the far end ------------------------------------------------------------------------------------------
 
   /** What we can receive: what the other side can, or all we may use where that is not known yet. */
@@ -340,6 +441,7 @@ export class H245Negotiation {
       media: [
         ...audio.capabilities(this.settled ? audio.candidates : named()),
         ...video.capabilities(video.candidates),
+        ...(this.#options.codecs.includes('T38') ? this.image.capabilities([FAX_FORMAT]) : []),
       ],
       userInput: { alphanumeric: true, signal: true, ...events },
     };
@@ -368,7 +470,6 @@ export class H245Negotiation {
     this.video.proposalOver();
     for (const channel of channels) {
       const stream = this.stream(channel.kind);
-      if (stream === undefined) continue;
       const taken = channel.direction === 'send' ? stream.opened(channel) : stream.accepted(channel);
       if (!taken && stream.kind === 'audio') return false;
     }
@@ -378,7 +479,7 @@ export class H245Negotiation {
   farCapabilities(capabilities: H323Capabilities): void {
     const of = (kind: MediaKind): H323Capability[] => capabilities.media.filter((c) => c.kind === kind);
     this.#userInput = capabilities.userInput;
-    for (const stream of [this.audio, this.video]) {
+    for (const stream of [this.audio, this.video, this.image]) {
       stream.far = of(stream.kind);
       stream.proposalOver();
     }
@@ -388,7 +489,8 @@ export class H245Negotiation {
 
   streams(): readonly LegStream[] {
     const state = { held: this.farHeld, eventType: this.#eventPayloadType() };
-    return [this.audio, this.video].map((s) => s.legStream(state)).filter((s) => s !== undefined);
+    const shown = this.faxing ? [this.image] : [this.audio, this.video];
+    return shown.map((s) => s.legStream(state)).filter((s) => s !== undefined);
   }
 
   // ---- parts --------------------------------------------------------------------------------------------------------
@@ -399,10 +501,15 @@ export class H245Negotiation {
     pictures: readonly BareFormat[] = [],
     pictureDirection: Direction = this.#ownDirection(),
   ): Offer {
-    const streams = [
+    return this.#asOffer([
       this.audio.offered(formats, direction),
       ...this.#videoOffered(pictures, pictureDirection),
-    ];
+    ]);
+  }
+
+  /** Makes it our open offer. */
+  #asOffer(named: readonly Stream[]): Offer {
+    const streams = [...named];
     for (const [index, kind] of this.#elsewhere) {
       if (streams.every((s) => s.index !== index)) streams.push(refusedStream(index, kind));
     }

@@ -15,7 +15,7 @@ import type {
 } from '../h323/media-contract.ts';
 import { type Address, isIpv6 } from '../machine/address.ts';
 import { defaultPacketTime } from '../media/formats.ts';
-import type { Direction, Format, FormatName, Stream } from '../meta/message.ts';
+import type { Direction, Format, FormatName, MediaKind, Stream } from '../meta/message.ts';
 import { directionOf, receives, sends } from '../sdp/offer-answer.ts';
 import {
   capabilityOf,
@@ -63,7 +63,7 @@ interface Agreed {
 const LOWEST_PORT = 1024;
 
 export class H245Stream {
-  readonly kind: 'audio' | 'video';
+  readonly kind: MediaKind;
   /** Place in the session; undefined: there is no such stream yet. */
   index: number | undefined;
   port: LocalPort | undefined;
@@ -80,13 +80,15 @@ export class H245Stream {
   send: SendChannel | undefined;
   receive: ReceiveChannel | undefined;
   readonly #options: H245StreamOptions;
-  readonly #numbers = new PayloadMap();
+  /** A fax has the sound's: it may stand in its place, and frames of either must not be taken for the other's. */
+  readonly numbers: PayloadMap;
   readonly #excluded = new Set<string>();
   #proposed: readonly Format[] = [];
   #before: Agreed | undefined;
 
-  constructor(kind: 'audio' | 'video', options: H245StreamOptions) {
+  constructor(kind: MediaKind, options: H245StreamOptions, numbers = new PayloadMap()) {
     this.kind = kind;
+    this.numbers = numbers;
     this.#options = options;
   }
 
@@ -136,7 +138,7 @@ export class H245Stream {
       refused: false,
       direction,
       ...(this.packetTime === undefined ? {} : { packetTime: this.packetTime }),
-      formats: this.#numbers.number(this.kind === 'audio' ? [...bare, EVENTS] : bare),
+      formats: this.numbers.number(this.kind === 'audio' ? [...bare, EVENTS] : bare),
     };
   }
 
@@ -182,7 +184,7 @@ export class H245Stream {
 
   takeOffer(stream: Stream, formats: readonly Format[]): void {
     this.remember();
-    this.#numbers.learn(stream.formats);
+    this.numbers.learn(stream.formats);
     this.agree(stream, formats);
   }
 
@@ -347,6 +349,7 @@ export class H245Stream {
 
   local(): MediaAddress {
     const rtp = this.port!.advertised;
+    if (this.kind === 'image') return { rtp };
     return { rtp, rtcp: { ip: rtp.ip, port: rtp.port + 1 } };
   }
 
@@ -368,8 +371,16 @@ export class H245Stream {
       ...(rtcp !== undefined && this.usable(rtcp) ? { remoteRtcp: rtcp } : {}),
       rtcpMux: false,
       packetTime: this.packetTime ?? defaultPacketTime(first?.name ?? 'PCMU'),
-      formats: awaiting ? this.#awaited() : this.#formats(state.eventType),
+      formats:
+        this.kind === 'image' ? this.#fax() : awaiting ? this.#awaited() : this.#formats(state.eventType),
     };
+  }
+
+  #fax(): LegStream['formats'] {
+    const [format] = this.candidates;
+    const far = this.far?.find((c) => c.codec === format!.name);
+    const farParameters = far === undefined ? [] : (formatOfCapability(far)?.parameters ?? []);
+    return [{ format: format!, receivePayloadType: -1, sendPayloadType: -1, farParameters }];
   }
 
   /** H.323 8.1.7.1: who proposes FastStart takes media on any proposed channel from then on. */

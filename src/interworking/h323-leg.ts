@@ -51,7 +51,9 @@ export type H323Modify =
   /** The far end changed: an offer of ours is with the other gateway. */
   | 'ours'
   /** The other gateway asked for an offer: ours went with modify-accept, the answer comes in `media`. */
-  | 'asked';
+  | 'asked'
+  /** The other gateway offered a fax: the far end has been asked for it. */
+  | 'fax-asked';
 
 export class H323Leg {
   readonly protocol = 'h323';
@@ -90,6 +92,8 @@ export class H323Leg {
   /** We have told the far end to send nothing. */
   holding = false;
   modify: H323Modify = 'none';
+  /** The far end wants this in place of what it has: the other gateway has been asked. */
+  modeWanted: 'audio' | 'image' | undefined;
   /** The far end changed again while a change was open. */
   changeDue = false;
   ended = false;

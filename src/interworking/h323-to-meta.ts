@@ -4,6 +4,7 @@ import type { H323Event } from '../h323/contract.ts';
 import type { H323Capability } from '../h323/media-contract.ts';
 import type { Party } from '../meta/message.ts';
 import { change, channelEvent, MEDIA_WAIT_MS, makeAnswer, reconcile, tell } from './h245-channels.ts';
+import { modeAnswered, modeGranted } from './h245-fax.ts';
 import type { H323Leg, H323Timer } from './h323-leg.ts';
 import { partyFromH323 } from './h323-parties.ts';
 
@@ -81,6 +82,10 @@ export function eventFromH323(leg: H323Leg, event: H323Event): void {
     case 'mode-asked':
       modeAsked(leg, event.capability);
       break;
+    case 'mode-answered':
+      modeAnswered(leg, event.accepted);
+      reconcile(leg);
+      break;
     case 'user-input':
       leg.emit({ kind: 'user-input', digit: event.digit, durationMs: event.durationMs });
       break;
@@ -104,13 +109,9 @@ export function eventFromH323(leg: H323Leg, event: H323Event): void {
   }
 }
 
-/**
- * H.245 C.9: what we send already is granted. Another codec needs the other side's consent first, and T.38 is not carried: the far end goes
- * on with what it has.
- */
 function modeAsked(leg: H323Leg, wanted: H323Capability): void {
-  const sending = leg.negotiation.stream(wanted.kind)?.send?.format.name;
-  const accepted = sending === wanted.codec;
+  const accepted = modeGranted(leg, wanted);
+  if (accepted === undefined) return;
   if (!accepted) leg.count('mode-refused');
   leg.send({ kind: 'answer-mode', call: leg.call, accepted });
 }

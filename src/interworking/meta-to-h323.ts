@@ -3,6 +3,7 @@ import type { LegCommand } from '../call/leg.ts';
 import type { FastStartChoice } from '../h323/media-contract.ts';
 import type { MediaExchange } from '../meta/message.ts';
 import { applyWish, changed, declare, declareVideo, reconcile } from './h245-channels.ts';
+import { faxOffered, faxSettled, leaveFax } from './h245-fax.ts';
 import type { H323Leg } from './h323-leg.ts';
 import { partyToH323 } from './h323-parties.ts';
 
@@ -45,6 +46,7 @@ export function commandToH323(leg: H323Leg, command: LegCommand): void {
       break;
     case 'modify-refuse':
       leg.negotiation.dropOffer();
+      faxSettled(leg, false);
       changed(leg, command.glare);
       break;
     case 'user-input':
@@ -200,8 +202,15 @@ function media(leg: H323Leg, exchange: MediaExchange): void {
     leg.breakOff(taken.error.reason, taken.error.cause);
     return;
   }
-  if (taken.ok) agreed(leg);
+  answeredChange(leg, taken.ok);
   changed(leg, false);
+}
+
+/** Our change, or what the far end wished for, is answered. */
+function answeredChange(leg: H323Leg, agreedTo: boolean): void {
+  const toFax = leg.modeWanted === 'image';
+  faxSettled(leg, agreedTo);
+  if (agreedTo && !toFax) agreed(leg);
 }
 
 function modify(leg: H323Leg, exchange: MediaExchange | undefined): void {
@@ -220,6 +229,7 @@ function modify(leg: H323Leg, exchange: MediaExchange | undefined): void {
     leg.emit({ kind: 'modify-accept', media: offer });
     return;
   }
+  if (faxOffered(leg, exchange)) return;
   const taken = negotiation.takeOffer(exchange);
   const codec = taken.ok ? negotiation.current() : undefined;
   const answer = codec === undefined ? undefined : negotiation.answer([codec]);
@@ -229,6 +239,7 @@ function modify(leg: H323Leg, exchange: MediaExchange | undefined): void {
     leg.emit({ kind: 'modify-refuse', cause: 88, glare: false });
     return;
   }
+  leaveFax(leg, true);
   agreed(leg);
   leg.emit({ kind: 'modify-accept', media: answer });
 }
@@ -264,7 +275,7 @@ function modifyAccepted(leg: H323Leg, exchange: MediaExchange | undefined): void
   if (exchange === undefined) return; // the answer follows in a `media` message
   const taken = leg.negotiation.takeAnswer(exchange);
   leg.negotiation.dropOffer();
-  if (taken.ok) agreed(leg);
-  else leg.count(taken.error.reason);
+  if (!taken.ok) leg.count(taken.error.reason);
+  answeredChange(leg, taken.ok);
   changed(leg, false);
 }

@@ -86,9 +86,9 @@ export class Engine implements UdpReceiver {
     return this.#count;
   }
 
-  /** Digits are on their way to a far end, packet by packet. */
+  /** Digits are on their way to a far end, packet by packet, or frames wait for their turn. */
   get playing(): boolean {
-    return this.#playing.size > 0;
+    return this.#playing.size > 0 || this.#path.holds;
   }
 
   command(command: PlaneCommand, resume?: LegState): void {

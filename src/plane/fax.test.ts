@@ -112,6 +112,7 @@ test('a fax is rather late than lost: three seconds are not stale, and half a se
   w.fax(5);
   w.wait(480);
   assert.equal(w.udp.sent.length, 2, 'waits for frame 3');
+  assert.ok(w.engine.playing, 'and the worker does not fall asleep over it');
   w.fax(3);
   assert.deepEqual(
     w.sent().map(([number]) => number),

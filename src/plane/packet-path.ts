@@ -157,6 +157,11 @@ export class PacketPath {
     else leg.framesDuplicate++;
   }
 
+  /** Frames wait for the one before them. */
+  get holds(): boolean {
+    return this.#waiting.size > 0;
+  }
+
   /** Frames that waited long enough for the one before them are sent. To be called every few milliseconds. */
   tick(now: Millis): void {
     for (const leg of this.#waiting) this.#release(leg, now);

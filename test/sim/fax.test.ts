@@ -1,4 +1,4 @@
-/** Fax by T.38 between SIP peers: the switch from speech and back, its refusal, and what the records say (RFC 3264 8.3, T.38 D.2). */
+/** Fax by T.38 between SIP peers (through H.323: h323-fax.test.ts): the switch from speech and back, its refusal, and what the records say (RFC 3264 8.3, T.38 D.2). */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertSound, connect, finish } from './check.ts';

@@ -14,6 +14,18 @@ import { SeededRandom, simCrypto } from './random.ts';
 
 type AudioCodec = Extract<H323Capability, { kind: 'audio' }>['codec'];
 
+/** What it has of T.38. */
+export const FAX: H323Capability = {
+  kind: 'image',
+  codec: 'T38',
+  maxBitRate: 9600,
+  version: 0,
+  rateManagement: 'transferredTCF',
+  maxBuffer: 200,
+  maxDatagram: 120,
+  errorCorrection: 'redundancy',
+};
+
 export interface SimH323Options {
   readonly name: string;
   /** Call signalling. */
@@ -27,6 +39,8 @@ export interface SimH323Options {
   /** Has video besides: in its capabilities, and in its FastStart unless that is for sound alone. */
   readonly video?: 'H264' | 'H263';
   readonly fastVideo?: boolean;
+  /** Has T.38 besides: in its capabilities. */
+  readonly fax?: boolean;
   /** Takes telephone events in RTP. */
   readonly rfc4733?: boolean;
   /** Registers there (RAS at port 1719 of our address). */
@@ -54,6 +68,12 @@ export interface H323SimCall {
   videoSend: H323Channel | undefined;
   videoReceive: H323Channel | undefined;
   videoOpening: boolean;
+  faxSend: H323Channel | undefined;
+  faxReceive: H323Channel | undefined;
+  /** Answers to our RequestModes. */
+  modes: boolean[];
+  /** What we send now, or are about to. */
+  faxing: boolean;
   /** We may not send. */
   held: boolean;
   offers: Extract<H323Event, { kind: 'incoming' }>['fastStart'];
@@ -71,6 +91,8 @@ export class SimH323Peer implements H323Host {
   readonly counts: string[] = [];
   readonly registrations: string[] = [];
   readonly terminals = new Set<string>();
+  /** Whether it goes where a RequestMode wants it. */
+  takesModes = true;
   readonly #net: H323Net;
   #now: () => number;
   #later: (ms: number, run: () => void) => void;
@@ -193,7 +215,11 @@ export class SimH323Peer implements H323Host {
 
   get capabilities(): H323Capabilities {
     return {
-      media: [...this.#codecs.map((c) => this.#capability(c)), ...this.#videoCapabilities],
+      media: [
+        ...this.#codecs.map((c) => this.#capability(c)),
+        ...this.#videoCapabilities,
+        ...(this.options.fax === true ? [FAX] : []),
+      ],
       userInput: {
         alphanumeric: true,
         signal: true,
@@ -225,6 +251,10 @@ export class SimH323Peer implements H323Host {
       videoSend: undefined,
       videoReceive: undefined,
       videoOpening: false,
+      faxSend: undefined,
+      faxReceive: undefined,
+      modes: [],
+      faxing: false,
       held: false,
       offers: [],
       fast: 'none',
@@ -294,6 +324,31 @@ export class SimH323Peer implements H323Host {
   accept(call: H323SimCall): void {
     call.state = 'connected';
     this.command({ kind: 'connect', call: call.ref, ...this.#choices(call) });
+  }
+
+  /** Asks for a fax in place of the sound, or for sound again (H.245 C.9); goes there itself once that is granted. */
+  mode(call: H323SimCall, fax: boolean): void {
+    const capability = fax ? FAX : this.#capability(this.#codecs[0]!);
+    this.command({ kind: 'request-mode', call: call.ref, capability });
+  }
+
+  /** Its UDPTL port is four above the sound's. */
+  get faxAddress(): Address {
+    const { ip, port } = this.mediaAddress;
+    return { ip, port: port + 4 };
+  }
+
+  #enterMode(call: H323SimCall, fax: boolean): void {
+    if (call.faxing === fax) return;
+    call.faxing = fax;
+    const media = fax ? ('audio' as const) : ('image' as const);
+    if ((fax ? call.send : call.faxSend) !== undefined)
+      this.command({ kind: 'close-channel', call: call.ref, media, direction: 'send' });
+    if (fax) call.send = undefined;
+    else call.faxSend = undefined;
+    const local = fax ? { rtp: this.faxAddress } : this.#local;
+    const capability = fax ? FAX : this.#capability(this.#codecs[0]!);
+    this.command({ kind: 'open-channel', call: call.ref, capability, local });
   }
 
   digit(call: H323SimCall, digit: string): void {
@@ -386,7 +441,24 @@ export class SimH323Peer implements H323Host {
         if (event.master || call.receive !== undefined) this.#openOwn(call, event.capabilities.media);
         this.#openVideo(call, event.capabilities.media);
         break;
+      case 'mode-asked': {
+        const fax = event.capability.kind === 'image';
+        const accepted = this.takesModes && (!fax || this.options.fax === true);
+        this.command({ kind: 'answer-mode', call: call.ref, accepted });
+        if (accepted) this.#enterMode(call, fax);
+        break;
+      }
+      case 'mode-answered':
+        call.modes.push(event.accepted);
+        if (event.accepted) this.#enterMode(call, !call.faxing);
+        break;
       case 'channel-asked':
+        if (event.channel.kind === 'image') {
+          const local = { rtp: this.faxAddress };
+          this.command({ kind: 'accept-channel', call: call.ref, media: 'image', local });
+          call.faxReceive = event.channel;
+          break;
+        }
         if (event.channel.kind === 'video') {
           this.command({ kind: 'accept-channel', call: call.ref, media: 'video', local: this.#localVideo });
           call.videoReceive = event.channel;
@@ -394,12 +466,17 @@ export class SimH323Peer implements H323Host {
         }
         this.command({ kind: 'accept-channel', call: call.ref, media: 'audio', local: this.#local });
         this.#channel(call, event.channel);
-        if (call.send === undefined && !call.held) this.#open(call, event.channel.capability);
+        if (call.send === undefined && !call.held && !call.faxing) this.#open(call, event.channel.capability);
         break;
       case 'channel-opened':
         this.#channel(call, event.channel);
         break;
       case 'channel-closed':
+        if (event.media === 'image') {
+          if (event.direction === 'send') call.faxSend = undefined;
+          else call.faxReceive = undefined;
+          break;
+        }
         if (event.media === 'video') {
           if (event.direction === 'send') call.videoSend = undefined;
           else call.videoReceive = undefined;
@@ -428,7 +505,7 @@ export class SimH323Peer implements H323Host {
   }
 
   #openOwn(call: H323SimCall, far: readonly H323Capability[]): void {
-    if (call.send !== undefined || call.held) return;
+    if (call.send !== undefined || call.held || call.faxing) return;
     const codec = this.#codecs.find((c) => far.some((f) => f.codec === c));
     if (codec !== undefined) this.#open(call, this.#capability(codec));
   }
@@ -449,6 +526,11 @@ export class SimH323Peer implements H323Host {
   }
 
   #channel(call: H323SimCall, channel: H323Channel): void {
+    if (channel.kind === 'image') {
+      if (channel.direction === 'send') call.faxSend = channel;
+      else call.faxReceive = channel;
+      return;
+    }
     if (channel.kind === 'video') {
       call.videoOpening = false;
       if (channel.direction === 'send') call.videoSend = channel;

@@ -1,0 +1,178 @@
+/** Fax by T.38 through H.323: RequestMode and fax channels towards one side, SIP or H.323 towards the other (H.323 D.5). */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  assertSound,
+  type Call,
+  connected,
+  finish,
+  type Pair,
+  type Phone,
+  pair,
+  type SideOptions,
+} from './h323-world.ts';
+import { terminationConfig } from './sim-config.ts';
+import type { SimGateway } from './sim-gateway.ts';
+import { faxPort } from './sim-peer.ts';
+
+const codecs = [...terminationConfig().media.codecs, 'T38' as const];
+
+function side(protocol: 'sip' | 'h323', mode: object = {}, fax = true): SideOptions {
+  return protocol === 'sip'
+    ? { protocol, codecs }
+    : { protocol, codecs, h323: { fax, ...mode }, gateway: mode };
+}
+
+/** What a phone was told of the fax, and where it receives it. */
+function faxOf(phone: Phone, call: Call) {
+  if (phone.sip !== undefined) {
+    const port = faxPort(call.sip!.remoteSdp);
+    return {
+      told: port,
+      receives: { ip: phone.sip.options.address.ip, port: phone.sip.mediaPort(call.sip!) },
+    };
+  }
+  return { told: call.h323!.faxSend?.remote?.rtp.port, receives: phone.h323!.faxAddress };
+}
+
+function assertFax(it: Pair, outside: Call, inside: Call): void {
+  const leg = (phone: Phone, gateway: SimGateway, call: Call) => {
+    const streams = [...gateway.openStreams.values()];
+    assert.deepEqual(
+      streams.map((s) => [s.kind, s.direction]),
+      [['image', 'sendrecv']],
+      gateway.name,
+    );
+    const { told, receives } = faxOf(phone, call);
+    assert.equal(streams[0]!.local.port, told, `${gateway.name} listens where the phone sends`);
+    assert.deepEqual(streams[0]!.remote, receives, gateway.name);
+    if (call.h323 !== undefined) {
+      assert.ok(call.h323.faxReceive !== undefined, 'a channel each way');
+      assert.deepEqual([call.h323.send, call.h323.receive], [undefined, undefined], 'and none for sound');
+      assert.equal(streams[0]!.formats[0]!.udptl!.maxDatagramOut, 120);
+    }
+    return streams[0]!;
+  };
+  const near = leg(it.outside, it.outside.gateway, outside);
+  const far = leg(it.inside, it.inside.gateway, inside);
+  assert.equal(near.stream, far.stream);
+  assert.equal(near.formats[0]!.format, far.formats[0]!.format, 'both mean the same format');
+}
+
+/** A phone makes a fax of the call, or speech of the fax. */
+function change(phone: Phone, call: Call, fax: boolean): void {
+  if (phone.sip !== undefined) phone.sip.refax(call.sip!, fax ? 'instead' : undefined);
+  else phone.h323!.mode(call.h323!, fax);
+}
+
+const SLOW = { fastStart: false, tunnelling: false };
+
+for (const [outer, inner] of [
+  ['sip', 'h323'],
+  ['h323', 'sip'],
+  ['h323', 'h323'],
+] as const) {
+  for (const mode of [{}, SLOW]) {
+    for (const from of ['outside', 'inside'] as const) {
+      const name = 'fastStart' in mode ? 'slow start' : 'FastStart';
+      test(`${outer} outside, ${inner} inside, ${name}: the phone ${from} makes a fax of the call, and speech again`, () => {
+        const it = pair(side(outer, mode), side(inner, mode));
+        const [call, taken] = connected(it, it.outside, it.inside);
+        assertSound(it, call, taken);
+        const who = from === 'outside' ? call : taken;
+        change(it[from], who, true);
+        it.world.run(4000);
+        assertFax(it, call, taken);
+        change(it[from], who, false);
+        it.world.run(4000);
+        assertSound(it, call, taken);
+        assert.deepEqual([call.state, taken.state], ['connected', 'connected']);
+        finish(it);
+        for (const gateway of [it.world.termination, it.world.relay])
+          assert.match(gateway.cdrs[0]!.streams[0]!.codec, /^PCM[AU]\+T38$/);
+      });
+    }
+  }
+}
+
+test('one makes the fax, the other ends it', () => {
+  for (const [first, second] of [
+    ['outside', 'inside'],
+    ['inside', 'outside'],
+  ] as const) {
+    const it = pair(side('sip'), side('h323'));
+    const [call, taken] = connected(it, it.outside, it.inside);
+    const calls = { outside: call, inside: taken };
+    change(it[first], calls[first], true);
+    it.world.run(4000);
+    assertFax(it, call, taken);
+    change(it[second], calls[second], false);
+    it.world.run(4000);
+    assertSound(it, call, taken);
+    finish(it);
+  }
+});
+
+test('a far end without T.38 is not asked: 488, and the call goes on as sound', () => {
+  const it = pair(side('sip'), side('h323', {}, false));
+  const [call, taken] = connected(it, it.outside, it.inside);
+  change(it.outside, call, true);
+  it.world.run(3000);
+  assert.equal(call.sip!.modifyRefused, 1);
+  assert.ok(!taken.h323!.seen.includes('mode-asked'));
+  call.sip!.fax = undefined;
+  assertSound(it, call, taken);
+  finish(it);
+});
+
+test('a far end that says no to RequestMode: 488, and the call goes on as sound', () => {
+  const it = pair(side('sip'), side('h323'));
+  const [call, taken] = connected(it, it.outside, it.inside);
+  it.inside.h323!.takesModes = false;
+  change(it.outside, call, true);
+  it.world.run(3000);
+  assert.equal(call.sip!.modifyRefused, 1);
+  call.sip!.fax = undefined;
+  assertSound(it, call, taken);
+  finish(it);
+});
+
+test('the SIP side says no: RequestModeReject, and the call goes on as sound', () => {
+  const it = pair(side('sip'), side('h323'));
+  const [, taken] = connected(it, it.outside, it.inside);
+  it.outside.sip!.takesFax = false;
+  change(it.inside, taken, true);
+  it.world.run(3000);
+  assert.deepEqual(taken.h323!.modes, [false]);
+  assert.ok(taken.h323!.send !== undefined && taken.h323!.receive !== undefined);
+  assert.deepEqual(
+    [...it.world.relay.openStreams.values()].map((s) => s.kind),
+    ['audio'],
+  );
+  finish(it);
+});
+
+test('no T.38 in the configuration: neither told to the far end nor granted', () => {
+  const { codecs: _, ...h323 } = side('h323');
+  const it = pair(side('sip'), h323);
+  const [call, taken] = connected(it, it.outside, it.inside);
+  change(it.inside, taken, true);
+  it.world.run(3000);
+  assert.deepEqual(taken.h323!.modes, [false]);
+  assertSound(it, call, taken);
+  finish(it);
+});
+
+test('both sides want the fax at once: it is one in the end, or sound, and the same at both gateways', () => {
+  const it = pair(side('sip'), side('h323'));
+  const [call, taken] = connected(it, it.outside, it.inside);
+  change(it.outside, call, true);
+  change(it.inside, taken, true);
+  it.world.run(10_000);
+  const kinds = [it.world.termination, it.world.relay].map((g) =>
+    [...g.openStreams.values()].map((s) => s.kind).join(),
+  );
+  assert.deepEqual(kinds, ['image', 'image']);
+  assertFax(it, call, taken);
+  finish(it);
+});
