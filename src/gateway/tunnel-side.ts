@@ -208,11 +208,15 @@ function callMessage(gw: GatewayState, link: SiteLink, message: CallMessage): vo
   gw.dirty.add(call);
 }
 
-/** Releases cross, so a message for a call that is over here is normal; what must be answered is. */
+/**
+ * Releases cross, so a message for a call that is over here is normal and no sign of a far gateway that misbehaves: callers who hang up
+ * early would raise that alarm at will. What must be answered is.
+ */
 function unknownCall(gw: GatewayState, link: SiteLink, message: CallMessage): void {
   const reply = answerUnknownCall(message, gatewayName(gw));
   if (reply === undefined) return;
-  gw.count('metaRefused', 'unknown-call');
+  const over = gw.calls.byCall(message.call) !== undefined || gw.recordedCalls.has(message.call);
+  if (!over) gw.count('metaRefused', 'unknown-call');
   link.send(reply, gw.now);
 }
 

@@ -24,6 +24,20 @@ async function serve(
   return path;
 }
 
+test('who asks without end, or does not read his answers, is cut off; others have their answers meanwhile', async () => {
+  let asked = 0;
+  const path = await serve(() => {
+    asked++;
+    return 'x'.repeat(20_000);
+  });
+  const flood = connect(path, () => flood.write('{"command":"calls"}\n'.repeat(50_000)));
+  flood.on('error', () => undefined).pause();
+  await new Promise((resolve) => flood.once('connect', resolve));
+  assert.equal(await operatorRequest(path, 1), 'x'.repeat(20_000));
+  await new Promise((resolve) => flood.resume().once('close', resolve));
+  assert.ok(asked <= 66, `${asked} were looked at`);
+});
+
 function raw(path: string, text: string | Buffer): Promise<string> {
   return new Promise((resolve) => {
     let got = '';

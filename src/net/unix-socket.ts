@@ -13,6 +13,9 @@ export interface OperatorServerOptions {
   readonly deadlineMs?: number;
 }
 
+/** Requests of one connection that may wait for the one before; more end it. */
+const MOST_WAITING = 64;
+
 /** May throw or reject: the message goes to the operator. */
 export type OperatorHandler = (request: unknown) => unknown;
 
@@ -76,21 +79,28 @@ export class OperatorServer {
     });
     let chain = Promise.resolve();
     let waiting = 0;
+    let ended = false;
     readLines(socket, this.#maxRequestBytes, (line) => {
       clearTimeout(timer);
       timer = setTimeout(() => socket.destroy(), this.#deadlineMs);
-      if (line === undefined) {
-        socket.end(`${JSON.stringify({ ok: false, error: 'request too long' })}\n`);
+      if (ended) return;
+      if (line === undefined || waiting >= MOST_WAITING) {
+        const error = line === undefined ? 'request too long' : 'too many requests at once';
+        socket.end(`${JSON.stringify({ ok: false, error })}\n`);
+        ended = true;
         return;
       }
       // One at a time, in order: what comes meanwhile waits in the kernel.
       socket.pause();
       waiting++;
       chain = chain.then(async () => {
+        // Calls have their turn between two questions, and who does not read his answers is asked nothing more.
+        if (waiting > 1) await new Promise(setImmediate);
+        if (socket.destroyed || ended) return;
         const response = await this.#answer(line);
         waiting--;
-        if (socket.destroyed) return;
-        socket.write(`${response}\n`);
+        if (socket.destroyed || ended) return;
+        if (!socket.write(`${response}\n`)) await drained(socket);
         if (waiting === 0) socket.resume();
       });
     });
@@ -104,6 +114,16 @@ export class OperatorServer {
       return JSON.stringify({ ok: false, error: error instanceof Error ? error.message : 'failed' });
     }
   }
+}
+
+function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.off('drain', done).off('close', done);
+      resolve();
+    };
+    socket.on('drain', done).on('close', done);
+  });
 }
 
 export interface OperatorRequestOptions {

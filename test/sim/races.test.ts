@@ -28,6 +28,9 @@ for (const [from, to] of DIRECTIONS) {
       world[from].end(call);
       world.until(() => call.state === 'ended', 40_000, `end, CANCEL after ${delay} ms`);
       finish(world, { crossed: true });
+      // Who hangs up early must not make the far gateway look as if it misbehaved.
+      for (const gateway of [world.termination, world.relay])
+        assert.equal(gateway.counted('metaRefused/unknown-call'), 0, `after ${delay} ms`);
       const gateway = from === 'phone' ? world.termination : world.relay;
       if (gateway.cdrs.length === 0 || gateway.cdrs[0]!.result === 'failed') cancelled++;
     }
