@@ -185,11 +185,15 @@ async function measure(path: Path, transport: Transport, tools: WanTools): Promi
 
 /** Others compute on this machine too: the first run that counts, or else the one from which least was taken. */
 async function measureUntilValid(path: Path, transport: Transport, tools: WanTools): Promise<Measured> {
-  let best = await measure(path, transport, tools);
+  let last = await measure(path, transport, tools);
+  let best = last;
   for (let i = 0; i < RETRIES && best.void !== undefined && !args.quick; i++) {
-    say(`${path.name} ${transport}: ${best.lateOrLostPercent} % late or lost, void: ${best.void}`);
-    const again = await measure(path, transport, tools);
-    if (again.void === undefined || again.stolenPercent < best.stolenPercent) best = again;
+    const { lateOrLostPercent, stolenPercent, resumeMs } = last;
+    const what =
+      resumeMs === undefined ? `${lateOrLostPercent} % late or lost` : `resumes after ${resumeMs} ms`;
+    say(`${path.name} ${transport}: ${what}, stolen ${stolenPercent} %, void: ${last.void}`);
+    last = await measure(path, transport, tools);
+    if (last.void === undefined || last.stolenPercent < best.stolenPercent) best = last;
   }
   return best;
 }

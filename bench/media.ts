@@ -14,7 +14,6 @@ import { PHONE_A, PHONE_B, phonePorts, type Relay, type Route } from './media-ro
 import { startRtpengine } from './media-rtpengine.ts';
 import { LoopbackPair } from './support/loopback-pair.ts';
 import { type Pauses, pauses } from './support/pauses.ts';
-import { goBeforeOthers } from './support/real-time.ts';
 import { compile, runLoad } from './support/voice-load.ts';
 
 const CLOCK_TICK = Number(spawnSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }).stdout) || 100;
@@ -224,7 +223,6 @@ class Run {
   }
 }
 
-goBeforeOthers();
 const dir = mkdtempSync(join(tmpdir(), 'voip-sgw-bench-'));
 try {
   const load = compile(dir, 'load');

@@ -11,7 +11,6 @@ import { parseArgs } from 'node:util';
 import { disturbance, MachineTime } from '../test/lab/machine-time.ts';
 import { LoopbackPair } from './support/loopback-pair.ts';
 import { pauses } from './support/pauses.ts';
-import { goBeforeOthers } from './support/real-time.ts';
 import { compile, runLoad } from './support/voice-load.ts';
 
 const SAMPLE_MS = 10_000;
@@ -97,7 +96,6 @@ async function soak(dir: string, load: string): Promise<boolean> {
   return ok;
 }
 
-goBeforeOthers();
 const dir = mkdtempSync(join(tmpdir(), 'voip-sgw-soak-'));
 try {
   const load = compile(dir, 'load');
