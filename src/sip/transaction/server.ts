@@ -18,6 +18,8 @@ export interface ServerUser {
   lost?(): void;
 }
 
+const NOBODY: ServerUser = {};
+
 /** Carries an INVITE or non-INVITE server machine. */
 export class ServerTransaction {
   readonly request: SipRequest;
@@ -71,11 +73,17 @@ export class ServerTransaction {
     if (this.answered && !(status < 300 && this.request.method === 'INVITE')) return;
     const before = this.#last;
     this.#last = message;
-    if (status >= 200) this.answered = true;
     const actions = this.#machine.respond(status, this.#core.now);
+    if (status >= 200) this.#answeredNow();
     if (actions.length === 0) this.#last = before;
     else if (before !== message) this.#core.trace('out', this.hop, message.line, this.session);
     this.#run(actions);
+  }
+
+  /** There is nothing more to tell the user: for the half minute that the transaction lives on, it does not hold a whole session. */
+  #answeredNow(): void {
+    this.answered = true;
+    if (!this.#detached) this.user = NOBODY;
   }
 
   /** The same request again. */
