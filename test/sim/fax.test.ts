@@ -1,11 +1,12 @@
 /** Fax by T.38 between SIP peers (through H.323: h323-fax.test.ts): the switch from speech and back, its refusal, and what the records say (RFC 3264 8.3, T.38 D.2). */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { assertSound, connect, finish } from './check.ts';
 import { peer, relayConfig, terminationConfig } from './sim-config.ts';
 import type { SimGateway } from './sim-gateway.ts';
-import { FAX_ATTRIBUTES, faxPort, type SimCall, type SimPeer } from './sim-peer.ts';
-import { World, type WorldOptions } from './world.ts';
+import { FAX_ATTRIBUTES, type FaxPlace, faxPort, type SimCall, type SimPeer } from './sim-peer.ts';
+import { CLEAN, LOSSY, World, type WorldOptions } from './world.ts';
 
 type SideName = 'phone' | 'pbx';
 const OTHER = { phone: 'pbx', pbx: 'phone' } as const;
@@ -193,4 +194,43 @@ test('a page is one way for minutes: no silence; nothing either way is one', () 
   assert.equal(calls.phone.state, 'ended');
   assert.equal(world.termination.counted('mediaRefused/silence-released'), 1);
   finish(world);
+});
+
+test('whatever the two ask of each other and when, over whatever network: speech or fax, the same at both gateways', () => {
+  let faxes = 0;
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 1_000_000 }),
+      fc.constantFrom(CLEAN, CLEAN, LOSSY),
+      fc.array(
+        fc.record({
+          from: fc.constantFrom<SideName>('phone', 'pbx'),
+          place: fc.constantFrom<(FaxPlace | undefined)[]>('instead', 'beside', undefined),
+          takes: fc.constantFrom(true, true, true, false),
+          wait: fc.oneof(fc.nat(20), fc.nat(400), fc.nat(5000)),
+        }),
+        { minLength: 1, maxLength: 8 },
+      ),
+      (seed, network, steps) => {
+        const { world, calls } = established({ ...FAX, seed });
+        world.network = network;
+        for (const { from, place, takes, wait } of steps) {
+          world[OTHER[from]].takesFax = takes;
+          world[from].refax(calls[from], place);
+          world.run(wait);
+        }
+        world.network = CLEAN;
+        world.run(40_000);
+        assert.deepEqual([calls.phone.state, calls.pbx.state], ['connected', 'connected'], `seed ${seed}`);
+        const kinds = [world.termination, world.relay].map((g) =>
+          [...g.openStreams.values()].map((s) => `${s.stream} ${s.kind} ${s.direction}`).sort(),
+        );
+        assert.deepEqual(kinds[0], kinds[1], `seed ${seed}`);
+        faxes += world.relay.counted('faxes/terminator');
+        finish(world);
+      },
+    ),
+    { numRuns: 150 },
+  );
+  assert.ok(faxes > 50, `${faxes} faxes`);
 });

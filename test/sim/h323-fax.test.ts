@@ -1,6 +1,7 @@
 /** Fax by T.38 through H.323: RequestMode and fax channels towards one side, SIP or H.323 towards the other (H.323 D.5). */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import {
   assertSound,
   type Call,
@@ -175,4 +176,45 @@ test('both sides want the fax at once: it is one in the end, or sound, and the s
   assert.deepEqual(kinds, ['image', 'image']);
   assertFax(it, call, taken);
   finish(it);
+});
+
+test('whatever the two ask of each other and when: the call stands, speech or fax, the same at both gateways', () => {
+  let faxes = 0;
+  fc.assert(
+    fc.property(
+      fc.constantFrom(['sip', 'h323'] as const, ['h323', 'sip'] as const, ['h323', 'h323'] as const),
+      fc.boolean(),
+      fc.array(
+        fc.record({
+          from: fc.constantFrom('outside' as const, 'inside' as const),
+          fax: fc.boolean(),
+          takes: fc.constantFrom(true, true, true, false),
+          wait: fc.oneof(fc.nat(20), fc.nat(400), fc.nat(6000)),
+        }),
+        { minLength: 1, maxLength: 6 },
+      ),
+      ([outer, inner], slow, steps) => {
+        const mode = slow ? SLOW : {};
+        const it = pair(side(outer, mode), side(inner, mode));
+        const [call, taken] = connected(it, it.outside, it.inside);
+        for (const { from, fax, takes, wait } of steps) {
+          const other = it[from === 'outside' ? 'inside' : 'outside'];
+          if (other.sip !== undefined) other.sip.takesFax = takes;
+          else other.h323!.takesModes = takes;
+          change(it[from], from === 'outside' ? call : taken, fax);
+          it.world.run(wait);
+        }
+        it.world.run(40_000);
+        assert.deepEqual([call.state, taken.state], ['connected', 'connected']);
+        const kinds = [it.world.termination, it.world.relay].map((g) =>
+          [...g.openStreams.values()].map((s) => `${s.stream} ${s.kind}`).sort(),
+        );
+        assert.deepEqual(kinds[0], kinds[1]);
+        faxes += it.world.relay.counted('faxes/terminator');
+        finish(it);
+      },
+    ),
+    { numRuns: 150 },
+  );
+  assert.ok(faxes > 50, `${faxes} faxes`);
 });

@@ -5,8 +5,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import type { GatewayConfig } from '../../src/gateway/config.ts';
 import { finish } from './check.ts';
-import type { SimCall, SimPeer } from './sim-peer.ts';
+import { relayConfig, terminationConfig } from './sim-config.ts';
+import type { FaxPlace, SimCall, SimPeer } from './sim-peer.ts';
 import { CLEAN, type NetworkOptions, World } from './world.ts';
 
 const RUNS = Number(process.env['VOIP_SGW_RUNS'] ?? 800);
@@ -19,6 +21,12 @@ type Step =
   | { readonly do: 'end'; readonly side: Side; readonly which: number }
   | { readonly do: 'digit' | 'refer'; readonly side: Side; readonly which: number }
   | { readonly do: 'change'; readonly side: Side; readonly which: number; readonly media: string | undefined }
+  | {
+      readonly do: 'fax';
+      readonly side: Side;
+      readonly which: number;
+      readonly place: FaxPlace | undefined;
+    }
   | { readonly do: 'cut'; readonly ms: number; readonly silent: boolean }
   | { readonly do: 'reload'; readonly role: 'termination' | 'relay' }
   | { readonly do: 'worker'; readonly role: 'termination' | 'relay' }
@@ -58,6 +66,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       side,
       which,
       media: fc.constantFrom('sendrecv', 'sendonly', 'inactive', undefined),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('fax' as const),
+      side,
+      which,
+      place: fc.constantFrom<(FaxPlace | undefined)[]>('instead', 'beside', undefined),
     }),
   },
   {
@@ -127,6 +144,10 @@ function assertAgreement(world: World): void {
   const legs = [world.termination, world.relay].map(
     (g) => new Map([...g.openStreams.values()].map((leg) => [leg.stream, leg.direction])),
   );
+  const kinds = [world.termination, world.relay].map((g) =>
+    [...g.openStreams.values()].map((leg) => `${leg.stream} ${leg.kind}`).sort(),
+  );
+  assert.deepEqual(kinds[0], kinds[1], `speech or fax, the same at both gateways (seed ${world.seed})`);
   const counts = [up(world.phone), up(world.pbx), legs[0]!.size, legs[1]!.size];
   assert.deepEqual(
     counts,
@@ -148,10 +169,16 @@ const MIRROR = {
   recvonly: 'sendonly',
 } as const;
 
+function withFax({ media }: GatewayConfig): GatewayConfig['media'] {
+  return { ...media, codecs: [...media.codecs, 'T38'] };
+}
+
 function play(seed: number, net: NetworkOptions, steps: readonly Step[]): void {
   const world: World = new World({
     seed,
     network: net,
+    termination: { media: withFax(terminationConfig()) },
+    relay: { media: withFax(relayConfig()) },
     phone: { answer: (call) => answers(world, world.phone, call) },
     pbx: { answer: (call) => answers(world, world.pbx, call) },
   }).start();
@@ -168,6 +195,7 @@ function play(seed: number, net: NetworkOptions, steps: readonly Step[]): void {
       if (call === undefined || call.state === 'ended') continue;
       if (s.do === 'end') world[s.side].end(call);
       else if (s.do === 'change') world[s.side].reinvite(call, s.media);
+      else if (s.do === 'fax') world[s.side].refax(call, s.place);
       else if (call.state !== 'connected') continue;
       else if (s.do === 'refer') world[s.side].refer(call, '602');
       else world[s.side].digit(call, '5');

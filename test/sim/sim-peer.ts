@@ -71,7 +71,7 @@ export const FAX_ATTRIBUTES = [
 
 /** Port of the fax that a description is of; 0: it is of none. */
 export function faxPort(sdp: string): number {
-  return Number(/^m=image (\d+) udptl t38\r?$/m.exec(sdp)?.[1] ?? 0);
+  return Number(/^m=image ([1-9]\d*) udptl t38\r?$/m.exec(sdp)?.[1] ?? 0);
 }
 
 export interface HeardMedia {
@@ -263,6 +263,8 @@ export class SimPeer {
       call.fax = faxPort(call.remoteSdp) === 0 ? undefined : lines.length > 1 ? 'beside' : 'instead';
       call.hadFaxLine = lines.length > 1 && lines.includes('image');
     }
+    // RFC 3264 8: a line is never taken away.
+    if (call.fax === 'instead' && call.hadFaxLine) call.fax = 'beside';
     if (call.fax === 'beside') call.hadFaxLine = true;
     const { contentType, bytes } = this.#speech(call);
     const [head, sound] = Buffer.from(bytes)
