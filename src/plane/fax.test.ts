@@ -125,6 +125,14 @@ test('a fax is rather late than lost: three seconds are not stale, and half a se
   assert.deepEqual(refusedOf(w), { 'frame-stale': 1 });
 });
 
+test('what waited for a lane goes out when it comes, all of it; a flood of the far gateway does not', () => {
+  const w = new FaxWorld();
+  w.open(FAX_LEG);
+  for (let n = 0; n < 200; n++) w.fax(n);
+  assert.equal(w.udp.sent.length, 150, 'three seconds of a page');
+  assert.deepEqual(refusedOf(w), { 'frame-rate': 50 });
+});
+
 test('theft, floods, sizes and shapes are refused and counted by reason; nothing of them crosses', () => {
   const w = new FaxWorld();
   w.session({ maxLanes: 2, maxStreams: 4, maxBytesPerSecond: 1_000_000 });

@@ -10,6 +10,7 @@ import { SourceLock } from '../rtp/source-lock.ts';
 import { parseSource, type SourceWords, sameHost, sameSource, sourceAddress } from '../rtp/source-words.ts';
 import { EventSender } from '../rtp/telephone-event.ts';
 import { FAX, FrameOrder } from '../tunnel/frame-order.ts';
+import { PATIENT_MS } from '../tunnel/lane-scheduler.ts';
 import { TunnelTally } from '../tunnel/quality-report.ts';
 import { FaxStream, faxFormat } from './fax-stream.ts';
 import { IDENTITY, type PacketTransform } from './packet-transform.ts';
@@ -33,6 +34,8 @@ export interface SendFormat {
 
 const FORMATS = 32;
 const MAX_DIGITS = 32;
+/** Frames that waited for a lane as long as a fax's may come at once: 20 ms of a page each. */
+const FAX_BURST = PATIENT_MS / 20;
 const PICTURE_LOSS_EVERY_MS = 500;
 /** Between two digits (RFC 4733 leaves it open; Q.24 asks for 40 ms or more). */
 const DIGIT_PAUSE_MS = 60;
@@ -314,7 +317,7 @@ export class StreamLeg {
       const bucket =
         kept?.rules.maxPacketsPerSecond === rate
           ? kept.bucket
-          : new TokenBucket(Math.max(2, rate / 2), rate, now);
+          : new TokenBucket(rules.kind === 'udptl' ? FAX_BURST : Math.max(2, rate / 2), rate, now);
       (told ? this.toldFormats : this.sendFormats)[rules.format] = { rules, bucket };
     }
     this.aim();
