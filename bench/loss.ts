@@ -143,7 +143,7 @@ async function measure(path: Path, transport: Transport, tools: WanTools): Promi
   try {
     middle = await between(transport, wan, tools, path.calls);
     const time = new MachineTime();
-    let shares: TimeShares = { busy: 0, stolen: 0 };
+    let shares: TimeShares = { busy: 0, niced: 0, stolen: 0 };
     let lanes: number | undefined;
     const wire: Promise<WanStatistics>[] = [];
     const result = await speak(tools, wan, middle.way, {

@@ -33,7 +33,7 @@ async function again(
       await measure();
       return undefined;
     } catch (error) {
-      const reason = disturbance({ ...time.shares(), busy: 0 }); // a test's own load is none
+      const reason = disturbance({ ...time.shares(), busy: 0, niced: 0 }); // a test's own load is none
       if (reason === undefined) throw error;
       if (attempt === ATTEMPTS) return { error, reason };
       t.diagnostic(`attempt ${attempt} void, ${reason}: ${String(error).split('\n', 1)[0]}`);
