@@ -120,7 +120,8 @@ ${rows.join('\n')}
 | IPv6, Asterisk calls | yes, in all four manners | \`h323-more.lab.ts\` |
 | IPv6, Asterisk is called | no: Asterisk ends by itself at any Setup over IPv6, after it has decoded it | |
 | Gatekeeper: registration, admission, calls in both directions | yes | \`h323-gatekeeper.lab.ts\` |
-| Supplementary services (H.450), video, T.38 | chan_ooh323 has none (T.38 is refused by us) | \`h323/h450\` and \`sim/h323-video\` tests |
+| Fax (T.38), a page from the Internet to the PBX, H.323 on one side and SIP on the other | yes, in both arrangements: the page arrives dot by dot (RequestMode, H.323 D.5) | \`fax-h323.lab.ts\` |
+| Supplementary services (H.450), video | chan_ooh323 has none | \`h323/h450\` and \`sim/h323-video\` tests |
 `;
   }
 
