@@ -1,5 +1,6 @@
 /** What the operations of a half-call (setup, passing, modify, transfer, status, release) work on. Not for use outside. */
 import type { Millis } from '../machine/machine.ts';
+import { TokenBucket } from '../machine/token-bucket.ts';
 import type { CallMessage, Cause, MediaExchange, MetaCallState, ReleaseOrigin } from '../meta/message.ts';
 import type {
   CallFacts,
@@ -38,6 +39,18 @@ export const CAUSES = {
 
 /** Told to the leg when the tunnel is cut: about the time a reconnect takes. */
 export const CUT_RETRY_SECONDS = 5;
+/** Told to a leg that changes its media too often. */
+export const RATE_RETRY_SECONDS = 10;
+
+/**
+ * What one call may say to the other side, so that a far end with one call floods neither the tunnel nor the PBX behind it: so many at once,
+ * and so many a second. Of what comes from the tunnel more is taken than a gateway lets pass, so that crossings break no rule.
+ */
+const RATES = {
+  'leg-modify': { burst: 20, perSecond: 1 },
+  'tunnel-modify': { burst: 40, perSecond: 2 },
+  'leg-digit': { burst: 50, perSecond: 20 },
+} as const;
 
 export class CallContext {
   readonly options: HalfCallOptions;
@@ -50,6 +63,7 @@ export class CallContext {
   transferring = false;
   /** Our state when we asked for the other gateway's. */
   enquired: MetaCallState | undefined;
+  readonly #rates = new Map<keyof typeof RATES, TokenBucket>();
   readonly #facts: MutableFacts = { priority: 'normal' };
   #out: HalfCallOutput[] = [];
 
@@ -94,6 +108,17 @@ export class CallContext {
   refuse(input: CallInput, reason: string, part = ''): void {
     const what = input.message.kind + part;
     this.push({ kind: 'refused-message', from: input.from, what, state: this.state, reason });
+  }
+
+  /** Whether one more of these is within what a call may say. */
+  within(what: keyof typeof RATES, now: Millis): boolean {
+    let bucket = this.#rates.get(what);
+    if (bucket === undefined) {
+      const { burst, perSecond } = RATES[what];
+      bucket = new TokenBucket(burst, perSecond, now);
+      this.#rates.set(what, bucket);
+    }
+    return bucket.take(now);
   }
 
   refuseGlare(): void {

@@ -2,27 +2,33 @@
  * Changes of an established call, and what happens when both sides want one at once. A crossing needs no message: the
  * link is ordered, so each gateway sees the other's request while its own is open and knows that the originator's stands.
  */
-import type { MediaExchange } from '../meta/message.ts';
+import type { Cause, MediaExchange } from '../meta/message.ts';
 import type { CallContext, CallInput, Outcome } from './call-context.ts';
-import { CAUSES, CUT_RETRY_SECONDS } from './call-context.ts';
+import { CAUSES, CUT_RETRY_SECONDS, RATE_RETRY_SECONDS } from './call-context.ts';
 import { deliver, forward } from './passing.ts';
 
 /** Our leg asks. */
 export function modifyOut(context: CallContext, input: CallInput): Outcome {
-  if (context.downSince !== undefined) {
-    // A change during a cut is answered 500 with Retry-After, not held.
-    const refusal = { kind: 'modify-refuse', cause: CAUSES.temporaryFailure, glare: false } as const;
-    context.toLeg({ ...refusal, retryAfterSeconds: CUT_RETRY_SECONDS });
-    return false;
-  }
+  // A change during a cut is answered 500 with Retry-After, not held.
+  if (context.downSince !== undefined) return later(context, CUT_RETRY_SECONDS);
   if (context.exchanges.open !== undefined) {
     context.refuseGlare();
     return false;
+  }
+  if (!context.within('leg-modify', input.now)) {
+    context.refuse(input, 'rate');
+    return later(context, RATE_RETRY_SECONDS);
   }
   if (forward(context, input) === false) return false;
   const { modifyMs, modifyMarginMs } = context.timers;
   context.due.set('modify', input.now + modifyMs + modifyMarginMs);
   return true;
+}
+
+function later(context: CallContext, retryAfterSeconds: number): false {
+  const refusal = { kind: 'modify-refuse', cause: CAUSES.temporaryFailure, glare: false } as const;
+  context.toLeg({ ...refusal, retryAfterSeconds });
+  return false;
 }
 
 /** The other gateway asks. */
@@ -39,6 +45,11 @@ export function modifyIn(context: CallContext, input: CallInput): Outcome {
     context.refuse(input, 'offer-open');
     return refuseRequest(context);
   }
+  if (!context.within('tunnel-modify', input.now)) {
+    context.exchanges.skip(media);
+    context.refuse(input, 'rate');
+    return refuseRequest(context, CAUSES.temporaryFailure);
+  }
   if (open === 'own' && media === undefined) {
     context.toLeg({ kind: 'media', media: context.exchanges.abandon()! });
   }
@@ -51,9 +62,9 @@ export function modifyIn(context: CallContext, input: CallInput): Outcome {
 }
 
 /** A request that breaks the rules is answered, so that its sender does not wait. */
-function refuseRequest(context: CallContext): false {
+function refuseRequest(context: CallContext, cause: Cause = CAUSES.notCompatibleWithState): false {
   const { call } = context.options;
-  context.toTunnel({ kind: 'modify-refuse', call, cause: CAUSES.notCompatibleWithState, glare: false });
+  context.toTunnel({ kind: 'modify-refuse', call, cause, glare: false });
   return false;
 }
 

@@ -88,6 +88,10 @@ export function forwardDigit(context: CallContext, event: LegInput<'user-input'>
     context.refuse(input, 'digit');
     return false;
   }
+  if (!context.within('leg-digit', input.now)) {
+    context.refuse(input, 'rate');
+    return false;
+  }
   const durationMs = Math.round(Math.min(8000, Math.max(40, event.durationMs || 0)));
   context.toTunnel({ kind: 'user-input', call: context.options.call, digit: event.digit, durationMs });
   return true;

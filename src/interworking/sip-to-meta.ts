@@ -276,8 +276,11 @@ function modifyAccepted(leg: SipLeg, event: Extract<SipEvent, { kind: 'modify-ac
   const answer = event.body === undefined ? undefined : leg.negotiation.receiveAnswer(event.body.bytes, 0);
   if (answer === undefined || !answer.ok) {
     leg.count(answer?.ok === false ? answer.error.reason : 'no-answer-in-2xx');
-    incompatible(leg);
-    return;
+    if (step === 'ours-restated') return incompatible(leg);
+    // Its 2xx is not meant for our offer (speech, where a fax was asked for): as good as refused, and it is told what stands.
+    leg.negotiation.rejectPending();
+    leg.emit({ kind: 'modify-refuse', cause: 88, glare: false });
+    return restate(leg);
   }
   const change = answer.value === undefined ? {} : { media: answer.value };
   if (step !== 'ours-restated') leg.emit({ kind: 'modify-accept', ...change });

@@ -160,6 +160,30 @@ test('the other peer takes no fax: its 488 arrives, and the call goes on as it w
   finish(world);
 });
 
+test('a peer that takes the fax and describes speech: refused with 488, it is told what stands, and the call goes on', () => {
+  const { world, calls } = established();
+  world.pbx.takesFax = 'as-speech';
+  const { modifiesSeen } = calls.pbx;
+  world.phone.refax(calls.phone, 'instead');
+  world.run(3000);
+  assert.equal(calls.phone.modifyRefused, 1);
+  assert.equal(calls.pbx.modifiesSeen, modifiesSeen + 2, 'the fax, and the speech again');
+  assert.equal(faxPort(calls.pbx.remoteSdp), 0);
+  calls.phone.fax = undefined;
+  assert.deepEqual([calls.phone.state, calls.pbx.state], ['connected', 'connected']);
+  assertSound(world, [world.phone, calls.phone], [world.pbx, calls.pbx]);
+  finish(world);
+});
+
+test('a peer whose every answer to a change is no answer: its call ends', () => {
+  const { world, calls } = established();
+  world.pbx.takesFax = 'never-answers';
+  world.phone.refax(calls.phone, 'instead');
+  world.run(3000);
+  assert.deepEqual([calls.phone.state, calls.pbx.state], ['ended', 'ended']);
+  finish(world);
+});
+
 test('both want the fax at once: one wins, and it is one (RFC 3261 14.1)', () => {
   const { world, calls } = established();
   world.phone.refax(calls.phone, 'instead');

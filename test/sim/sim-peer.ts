@@ -115,7 +115,7 @@ export class SimPeer {
   now = 0;
   /** Whether the far end's modifications are taken, and those to a fax. */
   acceptModify = true;
-  takesFax = true;
+  takesFax: boolean | 'as-speech' | 'never-answers' = true;
 
   constructor(options: SimPeerOptions) {
     this.options = options;
@@ -258,6 +258,17 @@ export class SimPeer {
 
   /** Offer, or answer to what the far end has offered. */
   sdp(call: SimCall): { contentType: string; bytes: Uint8Array } {
+    if (this.takesFax === 'never-answers' && call.remoteOffer) {
+      const { contentType, bytes } = this.#speech(call);
+      const none = Buffer.from(bytes)
+        .toString()
+        .replace(/^m=audio \d+/m, 'm=audio 0');
+      return { contentType, bytes: Buffer.from(none) };
+    }
+    if (this.takesFax === 'as-speech' && call.remoteOffer && faxPort(call.remoteSdp) > 0) {
+      call.remoteOffer = false; // it reads no further than the first line it knows
+      return this.#speech(call);
+    }
     if (call.remoteOffer) {
       const lines = [...call.remoteSdp.matchAll(/^m=(\w+) /gm)].map(([, type]) => type);
       call.fax = faxPort(call.remoteSdp) === 0 ? undefined : lines.length > 1 ? 'beside' : 'instead';
@@ -380,7 +391,7 @@ export class SimPeer {
       case 'modify':
         call.modifiesSeen++;
         if (event.body === undefined) call.remoteOffer = false;
-        if (this.acceptModify && (this.takesFax || faxPort(call.remoteSdp) === 0))
+        if (this.acceptModify && (this.takesFax !== false || faxPort(call.remoteSdp) === 0))
           this.command({ kind: 'modify-accept', session: call.session, body: this.sdp(call) });
         else this.command({ kind: 'modify-refuse', session: call.session, status: 488 });
         break;
