@@ -37,7 +37,12 @@ async function nameServer(zone: Zone): Promise<TestServer> {
   const { port } = udp.address();
   const it: TestServer = { address: { ip: '127.0.0.1', port }, asked: [], zone, trick: 'none' };
   const answer = (query: Buffer, viaTcp: boolean): Buffer | undefined => {
-    const packet = dns.decode(query);
+    let packet: ReturnType<typeof dns.decode>;
+    try {
+      packet = dns.decode(query);
+    } catch {
+      return undefined; // somebody else's, meant for who had this port before
+    }
     const question = packet.questions![0]!;
     it.asked.push(`${viaTcp ? 'tcp ' : ''}${question.type} ${question.name}`);
     const all = zone[question.name.toLowerCase()] ?? [];
@@ -66,8 +71,13 @@ async function nameServer(zone: Zone): Promise<TestServer> {
   });
   const tcp = createServer((socket) => {
     socket.on('error', () => undefined);
-    socket.once('data', (data) => {
-      const reply = answer(data.subarray(2), true)!;
+    let heard = Buffer.alloc(0);
+    socket.on('data', (data) => {
+      heard = Buffer.concat([heard, data]);
+      // RFC 1035 4.2.2: two octets of length first, and TCP may cut anywhere.
+      if (heard.length < 2 || heard.length < 2 + heard.readUInt16BE()) return;
+      const reply = answer(heard.subarray(2), true);
+      if (reply === undefined) return void socket.destroy();
       const length = Buffer.alloc(2);
       length.writeUInt16BE(reply.length);
       socket.write(length);

@@ -4,7 +4,6 @@
  * sit on 127.0.0.x with x above 9.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -17,6 +16,7 @@ import { operatorRequest } from '../../src/net/unix-socket.ts';
 import { compareRepeated, render, tune } from '../../tools/melody.ts';
 import { type AgentCall, type Behaviour, SipAgent } from '../../tools/sip-agent.ts';
 import { RecordingPbx } from './attack-pbx.ts';
+import { ATTACK_WINDOWS, claimWindow } from './port-window.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
 const launcher = join(root, 'bin/voip-sgw.js');
@@ -78,6 +78,7 @@ export class Lab {
   readonly inside: RecordingPbx;
   readonly provider: RecordingPbx;
   readonly #gateways: readonly GatewayChild[];
+  #releasePorts: () => void = () => undefined;
 
   private constructor(
     ports: Ports,
@@ -104,7 +105,9 @@ export class Lab {
     chmodSync(folder, 0o700);
     const started: { stop(): unknown }[] = [];
     try {
-      const ports = await freePorts();
+      const window = await claimWindow(ATTACK_WINDOWS);
+      started.push({ stop: window.release });
+      const ports = await freePorts(window.first);
       await run(process.execPath, [launcher, 'init', folder]);
       writeConfigs(folder, ports, options);
       const gateways = [
@@ -115,6 +118,7 @@ export class Lab {
       const ends = await startEnds(ports);
       started.push(ends.phone, ends.pbx, ends.inside, ends.provider);
       const lab = new Lab(ports, folder, ends, gateways);
+      lab.#releasePorts = window.release;
       await lab.#waitForTunnel();
       return lab;
     } catch (error) {
@@ -130,6 +134,7 @@ export class Lab {
     this.inside.stop();
     this.provider.stop();
     await Promise.all(this.#gateways.map((g) => g.stop()));
+    this.#releasePorts();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
@@ -411,8 +416,8 @@ export async function until(holds: () => boolean, ms = 3000): Promise<boolean> {
   return true;
 }
 
-async function freePorts(): Promise<Ports> {
-  const rtp = 2 * randomInt(5000, 12_000);
+/** `rtp`: first of the media ports, 4000 for each gateway. */
+async function freePorts(rtp: number): Promise<Ports> {
   return {
     sip: await freeTcp(),
     tls: await freeTcp(),

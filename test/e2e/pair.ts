@@ -13,6 +13,7 @@ import { operatorRequest } from '../../src/net/unix-socket.ts';
 import { DEMO_IP, type DemoPorts, writeDemoConfigs } from '../../tools/demo-config.ts';
 import { render, tune } from '../../tools/melody.ts';
 import { type AgentCall, type Behaviour, SipAgent } from '../../tools/sip-agent.ts';
+import { claimWindow, PAIR_WINDOWS } from './port-window.ts';
 
 export const launcher = join(dirname(fileURLToPath(import.meta.url)), '../../../bin/voip-sgw.js');
 const execute = promisify(execFile);
@@ -48,12 +49,16 @@ export class Pair {
     this.metrics = metrics;
   }
 
+  #releasePorts = (): void => undefined;
+
   static async start(options: PairOptions = {}): Promise<Pair> {
     const folder = mkdtempSync(join(tmpdir(), 'voip-sgw-e2e-'));
     chmodSync(folder, 0o700);
-    const ports = await freePorts();
+    const window = await claimWindow(PAIR_WINDOWS);
+    const ports = await freePorts(window.first);
     const metrics = { gw2: await freeTcp(), gw1: await freeTcp() };
     const pair = new Pair(folder, ports, metrics);
+    pair.#releasePorts = window.release;
     try {
       await execute(process.execPath, [launcher, 'init', folder]);
       writeDemoConfigs(
@@ -102,6 +107,7 @@ export class Pair {
     this.phone?.stop();
     this.pbx?.stop();
     await Promise.all([...this.gateways.values()].map((g) => g.kill()));
+    this.#releasePorts();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
@@ -323,7 +329,7 @@ export async function eventually(
 /** Below the system's own range: a port it has just given back may be anybody's a moment later. */
 async function freePort(bind: (port: number) => Promise<void>): Promise<number> {
   for (let tries = 0; ; tries++) {
-    const port = randomInt(10_000, 16_000);
+    const port = randomInt(7000, 9700); // not among the media ports of anybody (port-window.ts)
     try {
       await bind(port);
       return port;
@@ -355,8 +361,8 @@ async function freeUdp(): Promise<number> {
   );
 }
 
-async function freePorts(): Promise<DemoPorts> {
-  const rtp = 2 * randomInt(8000, 15_000);
+/** `rtp`: first of the media ports, 400 for each gateway. */
+async function freePorts(rtp: number): Promise<DemoPorts> {
   return {
     signalling: await freeTcp(),
     media: await freeTcp(),
