@@ -212,7 +212,7 @@ class OpensslWire implements LaneWire {
       shared.calls.close(options.fd);
       throw error;
     }
-    this.#timer = setTimeout(() => this.#close('handshake timed out'), HANDSHAKE_WITHIN_MS);
+    this.#timer = setTimeout(() => this.#close('handshake-timeout'), HANDSHAKE_WITHIN_MS);
     shared.wires.set(options.tag, this);
   }
 
