@@ -30,7 +30,15 @@ const holder = useLab('fax', async (lab) => {
   });
 });
 
+/** Packets of half a second of speech, at each end of the fax: a machine may stand still for as long. */
+const CROSSING = 2 * 25;
+
 const read = { termination: 0, relay: 0 };
+
+/** What earlier tests, or an attempt that failed, have left is not read. */
+function skipRecords(): void {
+  for (const role of ['termination', 'relay'] as const) read[role] = pair.records(role).length;
+}
 
 /** The next record of a call, one per call. */
 async function newRecord(role: Role): Promise<CallRecord> {
@@ -45,10 +53,10 @@ async function assertRecorded(): Promise<void> {
     const [stream] = (await newRecord(role)).streams;
     const what = JSON.stringify(stream);
     assert.match(stream!.codec, /^PCM[AU]\+T38$/, what);
-    // A packet on its way while the stream changes is of what it is no more.
-    const { 'frame-format': crossed = 0, ...refused } = stream!.refused;
+    // What is on its way while the stream changes is of what it is no more: frames of the tunnel, and speech from the port it came from.
+    const { 'frame-format': crossed = 0, source = 0, ...refused } = stream!.refused;
     assert.deepEqual(refused, {}, what);
-    assert.ok(crossed <= 3, what);
+    assert.ok(crossed + source <= CROSSING, what);
     const lost = stream!.quality.sent.parts.find((part) => part.part === 'tunnel')!.lost;
     assert.ok(lost <= 3, what);
   }
@@ -58,6 +66,7 @@ labTest(
   holder,
   'a page from the Internet to the PBX over T.38, dot by dot',
   async () => {
+    skipRecords();
     const mode = await sendPage(outside, inside, 1, () => outside.call(`${inward.pbx4}620`, 'sendfax'));
     assert.equal(mode, 'T38');
     await pair.idle();
@@ -70,6 +79,7 @@ labTest(
   holder,
   'a page from the PBX to the Internet over T.38, dot by dot',
   async () => {
+    skipRecords();
     const mode = await sendPage(inside, outside, 2, () => inside.call(outward.callee, 'sendfax'));
     assert.equal(mode, 'T38');
     await pair.idle();
@@ -82,6 +92,7 @@ labTest(
   holder,
   'a peer with `fax: false`: the T.38 of the PBX is refused, and the call goes on as sound',
   async () => {
+    skipRecords();
     givePage(inside, 3);
     const refusals = (): number => inside.log('full').split('refused to negotiate T.38').length - 1;
     const before = refusals();
