@@ -3,7 +3,7 @@ import type { Millis } from '../machine/machine.ts';
 import { isIfp } from '../rtp/ifp.ts';
 import { ACCEPTED, REFUSED } from '../rtp/refusal.ts';
 import type { SourceWords } from '../rtp/source-words.ts';
-import { FLAG_EMERGENCY, type MediaFrame } from '../tunnel/media-frame.ts';
+import type { MediaFrame } from '../tunnel/media-frame.ts';
 import type { FaxStream } from './fax-stream.ts';
 import type { StreamLeg } from './stream-leg.ts';
 import type { Udp } from './udp.ts';
@@ -31,7 +31,7 @@ export function faxFromFarEnd(
   if (lanes === undefined) return;
   for (let i = 0; i < check.count; i++) {
     const ifp = check.fresh[i]!;
-    frame.flags = leg.config.priority === 'emergency' ? FLAG_EMERGENCY : 0;
+    frame.flags = leg.urgency;
     frame.format = fax.format.format;
     frame.stream = leg.config.stream;
     frame.sequence = fax.nextFrame();
@@ -58,11 +58,8 @@ export function checkFaxFrame(fax: FaxStream, frame: MediaFrame, now: Millis): n
 /** A frame in its turn, as a datagram of our own. */
 export function faxToFarEnd(leg: StreamLeg, fax: FaxStream, frame: MediaFrame, udp: Udp): void {
   if (leg.destination === undefined) return;
-  const { redundancy, maxDatagramOut: maxDatagram } = fax.limits;
-  const length = fax.sender.write(udp.outgoing, frame.timestamp, frame.bytes, frame.start, frame.length, {
-    redundancy,
-    maxDatagram,
-  });
+  const { bytes, start, timestamp } = frame;
+  const length = fax.sender.write(udp.outgoing, timestamp, bytes, start, frame.length, fax.manner);
   if (length === 0) return;
   udp.send(leg.rtpToken, leg.destination, length);
   leg.packetsOut++;

@@ -1,10 +1,12 @@
 import type { Millis, Random } from '../machine/machine.ts';
-import { TokenBucket } from '../machine/token-bucket.ts';
+import type { TokenBucket } from '../machine/token-bucket.ts';
 import type { PlaneFormat, StreamLegConfig, UdptlLimits } from '../media/plane-contract.ts';
-import { MAX_DATAGRAM } from '../rtp/packet.ts';
 import type { SourceLock } from '../rtp/source-lock.ts';
-import { UdptlCheck, type UdptlRules } from '../rtp/udptl-check.ts';
-import { UdptlSender } from '../rtp/udptl-sender.ts';
+import { byteBucket, UdptlCheck, type UdptlRules } from '../rtp/udptl-check.ts';
+import { type UdptlManner, UdptlSender } from '../rtp/udptl-sender.ts';
+
+/** T.38 with what both ends described. */
+type FaxFormat = PlaneFormat & { readonly udptl: UdptlLimits };
 
 /**
  * What a fax stream has in place of RTP's checks, numbers and reports. UDPTL ends here: through the tunnel goes each IFP packet once, in a frame of
@@ -14,34 +16,34 @@ import { UdptlSender } from '../rtp/udptl-sender.ts';
 export class FaxStream {
   readonly check: UdptlCheck;
   readonly sender: UdptlSender;
-  format: PlaneFormat;
+  format: FaxFormat;
+  /** How the far end wants its datagrams. */
+  manner: UdptlManner;
   /** Octets of IFP packets from the tunnel. */
   bytes: TokenBucket;
   #frame: number;
 
   constructor(
     config: StreamLegConfig,
-    format: PlaneFormat & { readonly udptl: UdptlLimits },
+    format: FaxFormat,
     lock: SourceLock,
     random: Random,
     now: Millis,
     resume: number | undefined,
   ) {
     this.format = format;
+    this.manner = mannerOf(format);
     this.#frame = random.uint32() & 0xffff;
     this.check = new UdptlCheck(rulesOf(config, format), lock, random.uint32() & 0xffff, now);
     this.sender = new UdptlSender(format.maxPayload, resume);
     this.bytes = byteBucket(format.udptl, now);
   }
 
-  get limits(): UdptlLimits {
-    return this.format.udptl!;
-  }
-
-  modify(config: StreamLegConfig, format: PlaneFormat & { readonly udptl: UdptlLimits }, now: Millis): void {
-    if (format.udptl.maxBytesPerSecond !== this.limits.maxBytesPerSecond)
+  modify(config: StreamLegConfig, format: FaxFormat, now: Millis): void {
+    if (format.udptl.maxBytesPerSecond !== this.format.udptl.maxBytesPerSecond)
       this.bytes = byteBucket(format.udptl, now);
     this.format = format;
+    this.manner = mannerOf(format);
     this.check.setRules(rulesOf(config, format), now);
   }
 
@@ -53,25 +55,21 @@ export class FaxStream {
 }
 
 /** The one format of a fax stream; undefined: it is none. */
-export function faxFormat(
-  config: StreamLegConfig,
-): (PlaneFormat & { readonly udptl: UdptlLimits }) | undefined {
-  for (const format of config.formats) {
-    const { udptl } = format;
-    if (format.kind === 'udptl' && udptl !== undefined) return { ...format, udptl };
-  }
-  return undefined;
+export function faxFormat(config: StreamLegConfig): FaxFormat | undefined {
+  return config.formats.find(
+    (format): format is FaxFormat => format.kind === 'udptl' && format.udptl !== undefined,
+  );
 }
 
-function rulesOf(config: StreamLegConfig, format: PlaneFormat & { readonly udptl: UdptlLimits }): UdptlRules {
+function mannerOf({ udptl }: FaxFormat): UdptlManner {
+  return { redundancy: udptl.redundancy, maxDatagram: udptl.maxDatagramOut };
+}
+
+function rulesOf(config: StreamLegConfig, format: FaxFormat): UdptlRules {
   return {
     receive: config.direction === 'sendrecv' || config.direction === 'recvonly',
     maxDatagram: format.udptl.maxDatagramIn,
     maxPacketsPerSecond: format.maxPacketsPerSecond,
     maxBytesPerSecond: format.udptl.maxBytesPerSecond,
   };
-}
-
-function byteBucket({ maxBytesPerSecond: rate }: UdptlLimits, now: Millis): TokenBucket {
-  return new TokenBucket(Math.max(MAX_DATAGRAM, rate), rate, now);
 }

@@ -1,6 +1,7 @@
+import { copyBytes } from '../bytes/copy.ts';
 import type { Millis, WallMillis } from '../machine/machine.ts';
 import type { PlaneEvent } from '../media/plane-contract.ts';
-import { copyBytes, isRtcp, RTP_HEADER, readU32, writeU32 } from '../rtp/packet.ts';
+import { isRtcp, RTP_HEADER, readU32, writeU32 } from '../rtp/packet.ts';
 import { ACCEPTED, REFUSED } from '../rtp/refusal.ts';
 import { parseRtcp, type ReceivedRtcp } from '../rtp/rtcp.ts';
 import { DUPLICATE, JUMP } from '../rtp/sequence-window.ts';
@@ -14,7 +15,6 @@ import {
   CONTROL_QUALITY,
   FLAG_CONTROL,
   FLAG_DUPLICATE,
-  FLAG_EMERGENCY,
   FLAG_MARKER,
   MEDIA_HEADER,
   type MediaFrame,
@@ -94,7 +94,7 @@ export class PacketPath {
     if (lanes === undefined) return;
     const packet = check.packet;
     const frame = this.#frame;
-    frame.flags = (packet.marker ? FLAG_MARKER : 0) | emergencyFlag(leg);
+    frame.flags = (packet.marker ? FLAG_MARKER : 0) | leg.urgency;
     frame.format = check.format;
     frame.stream = leg.config.stream;
     frame.sequence = check.sequence;
@@ -371,7 +371,7 @@ export class PacketPath {
 
   #control(leg: StreamLeg, timestamp: number, length: number, now: Millis): void {
     const frame = this.#frame;
-    frame.flags = FLAG_CONTROL | emergencyFlag(leg);
+    frame.flags = FLAG_CONTROL | leg.urgency;
     frame.format = 0;
     frame.stream = leg.config.stream;
     frame.sequence = seriesOf(leg);
@@ -404,8 +404,4 @@ export class PacketPath {
 /** What control data is about: speech or video, or a fax in their place. */
 function seriesOf(leg: StreamLeg): number {
   return leg.fax === undefined ? 0 : 1;
-}
-
-function emergencyFlag(leg: StreamLeg): number {
-  return leg.config.priority === 'emergency' ? FLAG_EMERGENCY : 0;
 }

@@ -1,7 +1,7 @@
+import { copyBytes } from '../bytes/copy.ts';
 import type { Millis } from '../machine/machine.ts';
 import { TokenBucket } from '../machine/token-bucket.ts';
 import type { LaneCounters, SessionId, SessionLimits, StreamId } from '../media/plane-contract.ts';
-import { copyBytes } from '../rtp/packet.ts';
 import { FrameAge } from '../tunnel/lane-scheduler.ts';
 import { type MediaFrame, mediaFrame } from '../tunnel/media-frame.ts';
 import type { StreamLeg } from './stream-leg.ts';

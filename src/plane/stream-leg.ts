@@ -11,6 +11,7 @@ import { parseSource, type SourceWords, sameHost, sameSource, sourceAddress } fr
 import { EventSender } from '../rtp/telephone-event.ts';
 import { FAX, FrameOrder } from '../tunnel/frame-order.ts';
 import { PATIENT_MS } from '../tunnel/lane-scheduler.ts';
+import { FLAG_EMERGENCY } from '../tunnel/media-frame.ts';
 import { TunnelTally } from '../tunnel/quality-report.ts';
 import { FaxStream, faxFormat } from './fax-stream.ts';
 import { IDENTITY, type PacketTransform } from './packet-transform.ts';
@@ -131,6 +132,11 @@ export class StreamLeg {
     const locked = resume?.locked && parseSource(resume.locked);
     if (locked !== undefined) this.lock.lock(locked);
     this.#apply(now);
+  }
+
+  /** Flag of every frame to the tunnel. */
+  get urgency(): number {
+    return this.config.priority === 'emergency' ? FLAG_EMERGENCY : 0;
   }
 
   modify(config: StreamLegConfig, relearn: boolean, now: Millis): void {

@@ -1,6 +1,7 @@
+import { copyBytes } from '../bytes/copy.ts';
 import { type Address, isIpv6 } from '../machine/address.ts';
 import type { SocketBuffers } from '../media/plane-contract.ts';
-import { copyBytes, MAX_DATAGRAM } from '../rtp/packet.ts';
+import { MAX_DATAGRAM } from '../rtp/packet.ts';
 import { isV4, parseSource, type SourceWords, sourceWords } from '../rtp/source-words.ts';
 import { type Arena, type Native, type NativeMemory, viewOf } from './native.ts';
 import type { Poller } from './poller.ts';

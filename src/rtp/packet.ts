@@ -163,8 +163,3 @@ export function writeHeader(
   writeU32(bytes, at + AT_TIMESTAMP, timestamp);
   writeU32(bytes, at + AT_SSRC, ssrc);
 }
-
-/** Copies octets; for payloads of this size a loop is faster than making a view for `set`. */
-export function copyBytes(from: Uint8Array, start: number, length: number, to: Uint8Array, at: number): void {
-  for (let i = 0; i < length; i++) to[at + i] = from[start + i]!;
-}

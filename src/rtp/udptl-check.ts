@@ -181,6 +181,9 @@ function packetBucket({ maxPacketsPerSecond: rate }: UdptlRules, now: Millis): T
 }
 
 /** A burst of a second: what waited for the start of a page comes at once. */
-function byteBucket({ maxBytesPerSecond: rate }: UdptlRules, now: Millis): TokenBucket {
+export function byteBucket(
+  { maxBytesPerSecond: rate }: Pick<UdptlRules, 'maxBytesPerSecond'>,
+  now: Millis,
+): TokenBucket {
   return new TokenBucket(Math.max(MAX_DATAGRAM, rate), rate, now);
 }

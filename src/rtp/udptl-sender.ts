@@ -1,5 +1,6 @@
+import { copyBytes } from '../bytes/copy.ts';
 import { distance16 } from '../bytes/sequence.ts';
-import { copyBytes, writeU16 } from './packet.ts';
+import { writeU16 } from './packet.ts';
 import { MAX_DROPOUT, MAX_MISORDER } from './sequence-window.ts';
 import { octetsOf, writeLength } from './udptl.ts';
 

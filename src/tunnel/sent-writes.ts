@@ -2,6 +2,7 @@
  * What a lane wrote and the far end has not acknowledged, kept so that another lane can say it again in time: where TCP's own repetition is lost
  * as well, the next one comes too late for speech. Pure and of fixed memory.
  */
+import { copyBytes } from '../bytes/copy.ts';
 import type { Millis } from '../machine/machine.ts';
 import { FLAG_DUPLICATE, FRAME_MEDIA, MAX_FRAME } from './media-frame.ts';
 
@@ -35,7 +36,7 @@ export class SentWrites {
         this.#slots.push({ number: -1, at: 0, bytes: new Uint8Array(LONGEST), length: 0 });
       slot = this.#slots[number % SLOTS]!;
     }
-    for (let i = 0; i < length; i++) slot.bytes[i] = bytes[start + i]!;
+    copyBytes(bytes, start, length, slot.bytes, 0);
     slot.number = number;
     slot.at = now;
     slot.length = length;
@@ -70,7 +71,7 @@ export function copyFrames(write: Readonly<SentWrite>, to: Uint8Array, at: numbe
   for (let from = 0; from + 4 <= length; ) {
     const size = 2 + ((bytes[from]! << 8) | bytes[from + 1]!);
     if (bytes[from + 2]! >> 4 === FRAME_MEDIA && (bytes[from + 2]! & FLAG_DUPLICATE) === 0) {
-      for (let i = 0; i < size; i++) to[next + i] = bytes[from + i]!;
+      copyBytes(bytes, from, size, to, next);
       to[next + 2]! |= FLAG_DUPLICATE;
       next += size;
     }

@@ -2,7 +2,8 @@
  * SRTCP packets, RFC 3711 3.4 and RFC 7714 9: the first eight octets (header and SSRC) stay in the clear. Counter mode puts `E || index` before
  * the tag and authenticates all of it; AEAD puts it behind the tag and takes it, with the header, as associated data.
  */
-import { copyBytes, RTP_VERSION, readU32, writeU32 } from '../../rtp/packet.ts';
+import { copyBytes } from '../../bytes/copy.ts';
+import { RTP_VERSION, readU32, writeU32 } from '../../rtp/packet.ts';
 import { INDEX_NEW, SrtpSources } from '../../rtp/srtp-index.ts';
 import type { SrtpProfile, SrtpSessionKeys } from '../../rtp/srtp-profile.ts';
 import { type CipherMaker, GCM_TAG, type PacketCipher, SealedPart } from './cipher.ts';

@@ -10,8 +10,8 @@
  *    |               authentication tag, 4, 10 or 16 octets          |
  *    +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
  */
+import { copyBytes } from '../../bytes/copy.ts';
 import {
-  copyBytes,
   measureHeader,
   RTP_HEADER,
   RTP_VERSION,
