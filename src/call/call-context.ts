@@ -63,7 +63,8 @@ export class CallContext {
   transferring = false;
   /** Our state when we asked for the other gateway's. */
   enquired: MetaCallState | undefined;
-  readonly #rates = new Map<keyof typeof RATES, TokenBucket>();
+  /** Most calls change nothing and dial nothing: made when one does. */
+  #rates: Map<keyof typeof RATES, TokenBucket> | undefined;
   readonly #facts: MutableFacts = { priority: 'normal' };
   #out: HalfCallOutput[] = [];
 
@@ -112,6 +113,7 @@ export class CallContext {
 
   /** Whether one more of these is within what a call may say. */
   within(what: keyof typeof RATES, now: Millis): boolean {
+    this.#rates ??= new Map();
     let bucket = this.#rates.get(what);
     if (bucket === undefined) {
       const { burst, perSecond } = RATES[what];

@@ -271,13 +271,12 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
   #plane(shard: number, event: PlaneEvent): void {
     const gw = this.#gw;
     switch (event.kind) {
-      case 'ready':
-        gw.shards.set(shard, event.implementation);
-        {
-          const { implementation, lanes } = event;
-          gw.log('info', 'media worker ready', { shard, implementation, lanes });
-        }
+      case 'ready': {
+        const { implementation, lanes } = event;
+        gw.shards.set(shard, implementation);
+        gw.log('info', 'media worker ready', { shard, implementation, lanes });
         break;
+      }
       case 'shard-lost':
         gw.log('error', 'media worker lost', { shard, reason: event.reason });
         gw.count('tunnelEvents', 'shard-lost');

@@ -50,7 +50,7 @@ export function modeAnswered(leg: H323Leg, accepted: boolean): void {
  */
 export function modeGranted(leg: H323Leg, wanted: H323Capability): boolean | undefined {
   const { negotiation } = leg;
-  const sending = negotiation.stream(wanted.kind)?.send?.format.name;
+  const sending = negotiation.stream(wanted.kind).send?.format.name;
   if (sending === wanted.codec) return true;
   const change =
     wanted.kind === 'image' ? !negotiation.faxing : negotiation.faxing && wanted.kind === 'audio';
@@ -125,7 +125,7 @@ export function leaveFax(leg: H323Leg, ask: boolean): void {
 
 function close(leg: H323Leg, media: 'audio' | 'image'): void {
   const { call } = leg;
-  const stream = leg.negotiation.stream(media)!;
+  const stream = leg.negotiation.stream(media);
   const opening = leg.opening.delete(media);
   if (opening || stream.send !== undefined)
     leg.send({ kind: 'close-channel', call, media, direction: 'send' });

@@ -9,7 +9,7 @@ export interface IpValue {
 
 /** The same few addresses are asked about several times for each message. (A text may hold the message that it was cut from.) */
 const REMEMBERED = 128;
-const values = new Map<string, IpValue | undefined>();
+const values = new Map<string, IpValue>();
 const keys = new Map<string, string>();
 
 function remember<T>(known: Map<string, T>, text: string, value: T): T {
@@ -20,8 +20,11 @@ function remember<T>(known: Map<string, T>, text: string, value: T): T {
 
 /** Undefined where `text` is no IPv4 or IPv6 address in the text forms of RFC 4291 2.2; a zone is no part of one. */
 export function parseIp(text: string): IpValue | undefined {
+  if (text.length > 45) return undefined;
   const known = values.get(text);
-  return known !== undefined || text.length > 45 ? known : remember(values, text, readIp(text));
+  if (known !== undefined) return known;
+  const value = readIp(text);
+  return value && remember(values, text, value);
 }
 
 function readIp(text: string): IpValue | undefined {
