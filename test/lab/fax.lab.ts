@@ -62,31 +62,28 @@ async function assertRecorded(): Promise<void> {
   }
 }
 
-labTest(
-  holder,
-  'a page from the Internet to the PBX over T.38, dot by dot',
-  async () => {
-    skipRecords();
-    const mode = await sendPage(outside, inside, 1, () => outside.call(`${inward.pbx4}620`, 'sendfax'));
-    assert.equal(mode, 'T38');
-    await pair.idle();
-    await assertRecorded();
-  },
-  { seconds: 120 },
-);
-
-labTest(
-  holder,
-  'a page from the PBX to the Internet over T.38, dot by dot',
-  async () => {
-    skipRecords();
-    const mode = await sendPage(inside, outside, 2, () => inside.call(outward.callee, 'sendfax'));
-    assert.equal(mode, 'T38');
-    await pair.idle();
-    await assertRecorded();
-  },
-  { seconds: 120 },
-);
+for (const [way, page] of [
+  [
+    'from the Internet to the PBX',
+    () => sendPage(outside, inside, 1, () => outside.call(`${inward.pbx4}620`, 'sendfax')),
+  ],
+  [
+    'from the PBX to the Internet',
+    () => sendPage(inside, outside, 2, () => inside.call(outward.callee, 'sendfax')),
+  ],
+] as const) {
+  labTest(
+    holder,
+    `a page ${way} over T.38, dot by dot`,
+    async () => {
+      skipRecords();
+      assert.equal(await page(), 'T38');
+      await pair.idle();
+      await assertRecorded();
+    },
+    { seconds: 120 },
+  );
+}
 
 labTest(
   holder,
