@@ -192,7 +192,7 @@ async function main(folder: string): Promise<void> {
       name: 'asterisk',
       to: `${ip.asterisk}:5060`,
       number: '8600',
-      pids: (): Parts => ({ asterisk: [asterisk.process.pid] }),
+      pids: (): Parts => ({ asterisk: [asterisk.pid] }),
       rounds: [] as Round[],
     },
     {

@@ -9,7 +9,7 @@ import { Baresip, type BaresipOptions } from './peers/baresip.ts';
 import { hostPort, Sipp, type SippOptions } from './peers/sipp.ts';
 import { type Background, stopAll, until } from './run.ts';
 import { build, type Family, heal, host, PREFIX, remove } from './topology.ts';
-import { ATTEMPTS, insistently, undisturbed } from './undisturbed.ts';
+import { ATTEMPTS, insistently, PeerEnded, undisturbed } from './undisturbed.ts';
 
 /** The whole matrix instead of its corners. */
 export const full = process.env['VOIP_SGW_FULL'] === '1';
@@ -74,17 +74,26 @@ export class Lab {
     return this.reports.map((report) => report()).join('\n---- ');
   }
 
+  /** PBXs that ended by themselves are started again; says which. */
+  async #revive(): Promise<string | undefined> {
+    const ended = await Promise.all(this.#asterisks.map((asterisk) => asterisk.revive()));
+    return ended.find((how) => how !== undefined);
+  }
+
   /** One test: what it started and left behind is ended, so that its failure does not become the next one's. */
   async one(body: (lab: Lab) => Promise<void>): Promise<void> {
     const reports = this.reports.length;
     const mine: Background[] = [];
     this.#transient = mine;
     try {
+      const ended = await this.#revive();
+      if (ended !== undefined) console.log(`${ended} after the test before this one`);
       await body(this);
     } catch (error) {
       if (error instanceof Error) error.message += `\n---- ${this.report()}`;
-      for (const asterisk of this.#asterisks) if (asterisk.process.running) asterisk.hangupAll();
-      throw error;
+      const ended = await this.#revive();
+      for (const asterisk of this.#asterisks) asterisk.hangupAll();
+      throw ended === undefined ? error : new PeerEnded(ended, error);
     } finally {
       heal();
       await Promise.all(mine.map((program) => program.stop()));
@@ -160,7 +169,7 @@ export function useLab(name: string, ready: (lab: Lab) => Promise<void>): { read
 
 /**
  * A test that says what the programs said when it fails. `seconds`: the limit of one attempt, 60 by default. A failure while the hypervisor
- * took the processor away is tried again (undisturbed.ts). `timed`: what is measured are fractions of a second of sound; where each
+ * took the processor away, or of which a PBX died, is tried again (undisturbed.ts). `timed`: what is measured are fractions of a second of sound; where each
  * attempt was disturbed, that is no finding and the test is skipped.
  */
 export function labTest(

@@ -1,5 +1,6 @@
 /** Programs of the lab: run one to its end, keep one in the background, wait for a condition, and leave nothing behind. */
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
+import { constants } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -67,6 +68,8 @@ export class Background {
   output = '';
   /** Exit code, 128 + signal number, undefined while it runs. */
   code: number | undefined;
+  /** What ended it, where a signal did. */
+  signal: NodeJS.Signals | undefined;
 
   constructor(name: string, command: string, args: readonly string[], options: SpawnOptions = {}) {
     this.name = name;
@@ -83,7 +86,10 @@ export class Background {
         this.output += `\n${error.message}`;
         this.#end(127, done);
       });
-      this.child.once('close', (code, signal) => this.#end(code ?? (signal === 'SIGKILL' ? 137 : 143), done));
+      this.child.once('close', (code, signal) => {
+        this.signal = signal ?? undefined;
+        this.#end(code ?? 128 + (signal === null ? 0 : constants.signals[signal]), done);
+      });
     });
   }
 

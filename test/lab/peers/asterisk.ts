@@ -52,29 +52,50 @@ const PATIENCE_MS = 20_000;
 export class Asterisk {
   readonly folder: string;
   readonly options: AsteriskOptions;
-  readonly process: Background;
+  #process: Background;
 
-  private constructor(options: AsteriskOptions, process: Background) {
+  private constructor(options: AsteriskOptions) {
     this.options = options;
     this.folder = options.folder;
-    this.process = process;
+    this.#process = launch(options);
   }
 
   static async start(options: AsteriskOptions): Promise<Asterisk> {
     prepare(options);
-    const script =
-      'mount --bind "$1" "$2/mnt"; mountpoint -q "$2/proc" || mount -t proc proc "$2/proc"; hostname "$3"; exec chroot "$2" /usr/sbin/asterisk -f -C /mnt/etc/asterisk.conf';
-    const hostname = options.hostname ?? `pbx-${options.name}`;
-    const process = spawnInside(options.place, `asterisk ${options.name}`, 'unshare', [
-      '--mount', '--uts', '--propagation', 'private', 'bash', '-c', script, 'pbx',
-      options.folder, options.installed.chroot, hostname,
-    ]); // biome-ignore format: command line
-    const asterisk = new Asterisk(options, process);
-    await until(`asterisk ${options.name} booted`, PATIENCE_MS, () => {
-      if (!process.running) throw new Error(`asterisk ${options.name} ended: ${process.output}`);
-      return existsSync(join(options.folder, 'run/asterisk.ctl')) && asterisk.#booted();
-    });
+    const asterisk = new Asterisk(options);
+    await asterisk.#boot();
     return asterisk;
+  }
+
+  get running(): boolean {
+    return this.#process.running;
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  /**
+   * Starts it again where it ended by itself, with its logs and recordings kept. Returns how it ended, undefined where it is well.
+   * chan_ooh323 dies now and then of a terminal capability set after a hold (SIGSEGV in its list of joint capabilities, which two of its
+   * threads use), mostly on machines that stand still for a while.
+   */
+  async revive(): Promise<string | undefined> {
+    const { running, signal, code } = this.#process;
+    if (running) return undefined;
+    rmSync(join(this.folder, 'run'), { recursive: true, force: true });
+    mkdirSync(join(this.folder, 'run'));
+    this.#process = launch(this.options);
+    await this.#boot();
+    return `asterisk ${this.options.name} ended by itself, ${signal ?? `exit ${code}`}`;
+  }
+
+  async #boot(): Promise<void> {
+    const name = this.options.name;
+    await until(`asterisk ${name} booted`, PATIENCE_MS, () => {
+      if (!this.running) throw new Error(`asterisk ${name} ended: ${this.#process.output}`);
+      return existsSync(join(this.folder, 'run/asterisk.ctl')) && this.#booted();
+    });
   }
 
   #booted(): boolean {
@@ -90,7 +111,7 @@ export class Asterisk {
   /** A line of Asterisk's console; its answer. */
   cli(command: string): string {
     return run('nsenter', [
-      '-t', String(this.process.pid), '--mount', '--net', 'chroot', this.options.installed.chroot,
+      '-t', String(this.pid), '--mount', '--net', 'chroot', this.options.installed.chroot,
       '/usr/sbin/asterisk', '-C', '/mnt/etc/asterisk.conf', '-rx', command,
     ]); // biome-ignore format: command line
   }
@@ -157,8 +178,18 @@ export class Asterisk {
   }
 
   async stop(): Promise<void> {
-    await this.process.stop('SIGTERM', 3000);
+    await this.#process.stop('SIGTERM', 3000);
   }
+}
+
+function launch(options: AsteriskOptions): Background {
+  const script =
+    'mount --bind "$1" "$2/mnt"; mountpoint -q "$2/proc" || mount -t proc proc "$2/proc"; hostname "$3"; exec chroot "$2" /usr/sbin/asterisk -f -C /mnt/etc/asterisk.conf';
+  const hostname = options.hostname ?? `pbx-${options.name}`;
+  return spawnInside(options.place, `asterisk ${options.name}`, 'unshare', [
+    '--mount', '--uts', '--propagation', 'private', 'bash', '-c', script, 'pbx',
+    options.folder, options.installed.chroot, hostname,
+  ]); // biome-ignore format: command line
 }
 
 function prepare(o: AsteriskOptions): void {
