@@ -36,6 +36,8 @@ const SETTLE_MS = 5;
 /** One TLS record's worth. */
 const BUFFER = 16 * 1024;
 const POOLED = 64;
+/** So many writes the system has not taken: what follows is collected, so that a far end that does not read costs few buffers. */
+const MOST_UNTAKEN = 8;
 /** setTimeout holds 2^31-1 ms: until a certificate's end it is set day by day. */
 const DAY_MS = 86_400_000;
 /** Headers, acknowledgements and heartbeats come on top of the payload that a session's limit counts. */
@@ -100,6 +102,8 @@ export class Lane implements LaneView {
   #acknowledged = 0;
   /** Octets that the wire still holds because the kernel did not take them. */
   #held = 0;
+  /** Writes that the wire still holds. */
+  #untaken = 0;
   #settledAt: Millis = 0;
   readonly #counts: TcpCounts = { segmentsOut: 0, lost: 0, roundTripMs: 0 };
   readonly #countsBefore: TcpCounts = { segmentsOut: 0, lost: 0, roundTripMs: 0 };
@@ -181,7 +185,7 @@ export class Lane implements LaneView {
   }
 
   sendMedia(frame: MediaFrame): void {
-    if (BUFFER - this.#at < MEDIA_HEADER + frame.length) this.flush(this.#owner.now());
+    if (BUFFER - this.#at < MEDIA_HEADER + frame.length) this.#send(this.#owner.now());
     const { bytes, start } = this.#buffer;
     this.#at = writeMedia(bytes, start + this.#at, frame) - start;
     this.framesOut++;
@@ -195,7 +199,7 @@ export class Lane implements LaneView {
 
   /** What another lane wrote in vain so far, at once. */
   sendAgain(write: SentWrite, now: Millis): void {
-    if (BUFFER - this.#at < write.length) this.flush(now);
+    if (BUFFER - this.#at < write.length) this.#send(now);
     const { bytes, start } = this.#buffer;
     this.#at = copyFrames(write, bytes, start + this.#at) - start;
     this.flush(now);
@@ -207,7 +211,7 @@ export class Lane implements LaneView {
 
   /** Writes what has been collected, with an acknowledgement where one is due: one write, one TLS record. */
   flush(now: Millis): void {
-    if (this.#ended) return;
+    if (this.#ended || this.#full) return;
     // With other frames an acknowledgement costs next to nothing; alone it is a segment that can be lost.
     if (this.#at > 0 ? this.#unacked > CONTROL_FRAME : this.#ackDue(now)) this.#appendAck(now);
     if (this.#at > 0) this.#send(now);
@@ -218,6 +222,7 @@ export class Lane implements LaneView {
     const buffer = this.#buffer;
     this.#buffer = this.#owner.pool.take();
     this.#at = 0;
+    this.#untaken++;
     const number = this.#writing(octets, now);
     const again = this.#owner.quality()?.againAfterMs ?? Number.POSITIVE_INFINITY;
     if (again < Number.POSITIVE_INFINITY) this.#writes.keep(number, buffer.bytes, buffer.start, octets, now);
@@ -226,8 +231,15 @@ export class Lane implements LaneView {
 
   readonly #taken = (buffer: WireBuffer, octets: number): void => {
     this.#held -= octets + RECORD_OCTETS;
+    this.#untaken--;
     this.#owner.pool.give(buffer);
+    if (this.#at > 0) this.#owner.dirty(this);
   };
+
+  /** The far end does not read, or the path is cut. */
+  get #full(): boolean {
+    return this.#untaken >= MOST_UNTAKEN;
+  }
 
   #writing(octets: number, now: Millis): number {
     this.#sent = (this.#sent + octets) >>> 0;
@@ -245,7 +257,7 @@ export class Lane implements LaneView {
     }
     if (!this.usable || now < this.#heartbeatAt) return;
     this.#heartbeatAt = now + HEARTBEAT_MS;
-    this.#room(now, 2 * CONTROL_FRAME);
+    if (!this.#room(now, 2 * CONTROL_FRAME)) return;
     writeHeartbeat(this.#buffer.bytes, this.#next, now >>> 0, false);
     this.#at += CONTROL_FRAME;
     this.#appendAck(now);
@@ -340,7 +352,7 @@ export class Lane implements LaneView {
       if (ms <= 60_000) this.roundTripMs = ms;
       return;
     }
-    this.#room(now, CONTROL_FRAME);
+    if (!this.#room(now, CONTROL_FRAME)) return;
     writeHeartbeat(this.#buffer.bytes, this.#next, stamp, true);
     this.#at += CONTROL_FRAME;
     this.#owner.dirty(this);
@@ -369,8 +381,11 @@ export class Lane implements LaneView {
     this.#ackedAt = now;
   }
 
-  #room(now: Millis, octets: number): void {
+  /** For frames of the lane's own. False: there is none, and nobody reads them now. */
+  #room(now: Millis, octets: number): boolean {
+    if (this.#full) return false;
     if (BUFFER - this.#at < Math.max(octets, MAX_FRAME)) this.flush(now);
+    return true;
   }
 
   /** A frame of the lane's own, at once. */
@@ -378,6 +393,7 @@ export class Lane implements LaneView {
     if (this.#ended) return;
     const now = this.#owner.now();
     this.flush(now);
+    if (this.#at > 0) this.#send(now);
     this.#buffer.bytes.set(bytes, this.#next);
     this.#at = bytes.length;
     this.#send(now);

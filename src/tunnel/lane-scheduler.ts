@@ -22,6 +22,8 @@ export interface LanePolicy {
 
 /** A lane takes no more while so many octets are under way: what waits before the socket can still be dropped. */
 const MAX_OUTSTANDING = 256 * 1024;
+/** Not even emergency frames: nobody reads them. */
+const MOST_OUTSTANDING = 4 * MAX_OUTSTANDING;
 /** So long past the time of an acknowledgement a lane takes nothing at all: what it is given would come too late. */
 const REFUSE_MS = 80;
 const OVERDUE_PENALTY = MAX_OUTSTANDING;
@@ -30,7 +32,8 @@ const SPARE_PENALTY = MAX_OUTSTANDING / 4;
 
 /**
  * The fewest outstanding octets win, among equals the lane that rested longest: losses stay apart. Lanes that owe an acknowledgement
- * come last: TCP is repairing a loss there, and what is written behind it waits. Emergency frames may exceed every limit.
+ * come last: TCP is repairing a loss there, and what is written behind it waits. Emergency frames may exceed every limit but
+ * `MOST_OUTSTANDING`.
  */
 export class FewestOutstanding implements LanePolicy {
   /** Octets older than this without acknowledgement make a lane overdue. */
@@ -57,7 +60,7 @@ export class FewestOutstanding implements LanePolicy {
       if (!lane.usable || has(picked, count, i)) continue;
       const waits = lane.oldestAt === undefined ? 0 : now - lane.oldestAt;
       const refused = lane.outstanding > MAX_OUTSTANDING || waits > this.overdueMs + REFUSE_MS;
-      if (refused && (flags & FLAG_EMERGENCY) === 0) continue;
+      if (refused && ((flags & FLAG_EMERGENCY) === 0 || lane.outstanding > MOST_OUTSTANDING)) continue;
       const penalty = (waits > this.overdueMs ? OVERDUE_PENALTY : 0) + (i >= this.usual ? SPARE_PENALTY : 0);
       const load = lane.outstanding + penalty;
       if (load > bestLoad || (load === bestLoad && lane.writtenAt >= bestWrittenAt)) continue;
