@@ -1,7 +1,7 @@
 /** `voip-sgw init`: a working pair of configurations with a private CA. `certificate` and `renew` keep it going. */
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
 import { parseCidr, parseIp } from '../store/config-values.ts';
 import {
   type CertificateUse,
@@ -69,7 +69,7 @@ export async function initCommand(folder: string, options: InitOptions, io: Io):
   const files = [...yaml.map((item) => item.file), ...keyed];
   refuseOverwrite(folder, files, options.force === true);
 
-  mkdirSync(pki, { recursive: true, mode: 0o700 });
+  makeFolder(pki);
   chmodSync(pki, 0o700);
   const authority = await createAuthority(`private CA (${plan.terminationName})`, { days: caDays });
   writeKeyed(authority, join(pki, 'ca.crt'), join(pki, 'ca.key'));
@@ -89,6 +89,23 @@ export async function initCommand(folder: string, options: InitOptions, io: Io):
     io.stdout(
       `Wrote to ${folder}:\n${files.map((file) => `  ${file}\n`).join('')}\nNext:\n${numbered(next)}`,
     );
+}
+
+/**
+ * Not by Node's `recursive`: where the system says that a folder's parent does not exist although it does (/proc), that tries for ever
+ * (seen with Node 20).
+ */
+function makeFolder(path: string): void {
+  const missing: string[] = [];
+  let at = resolve(path);
+  for (; !existsSync(at); at = dirname(at)) missing.push(at);
+  try {
+    for (const folder of missing.reverse()) mkdirSync(folder, { mode: 0o700 });
+    if (!statSync(path).isDirectory()) throw new Error('it is not a folder');
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw usageError(`cannot make the folder ${path} (${why}); choose another one`);
+  }
 }
 
 function refuseOverwrite(folder: string, files: readonly string[], force: boolean): void {

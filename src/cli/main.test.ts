@@ -122,6 +122,16 @@ describe('init', () => {
     assert.equal(existsSync(dir), false);
   });
 
+  test('a folder that cannot be made is said, at once', async () => {
+    const file = join(folder, 'a-file');
+    writeFileSync(file, '');
+    for (const impossible of ['/proc/no-such-thing', '/proc/a/b', file, join(file, 'below')]) {
+      const refused = await sgw('init', impossible);
+      assert.equal(refused.code, 2, refused.err);
+      assert.match(refused.err, /cannot make the folder .*; choose another one/);
+    }
+  });
+
   test('--json lists what was written and the next steps', async () => {
     const made = await sgw('init', join(folder, 'json'), '--json');
     const value = JSON.parse(made.out) as { files: string[]; next: string[] };

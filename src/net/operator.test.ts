@@ -158,3 +158,28 @@ test('metrics and health on loopback only, GET only', async () => {
   );
   taken.close();
 });
+
+test('the metrics port serves who comes last: slow readers and the silent are cut off, the oldest first', async () => {
+  const text = 'x'.repeat(8_000_000);
+  const server = await MetricsServer.listen(
+    { ip: '127.0.0.1', port: 0 },
+    { metrics: () => text, problem: () => undefined },
+    500,
+  );
+  open.push(server);
+  const { port } = server.address;
+  const hold = (request: string): Promise<void> =>
+    new Promise((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => socket.write(request, () => resolve()));
+      socket.on('error', () => undefined);
+      if (request.startsWith('GET /metrics')) socket.pause();
+      else socket.resume();
+    });
+  for (let i = 0; i < 40; i++)
+    await hold(i % 2 === 0 ? 'GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n' : 'GET /met');
+  assert.equal(await (await fetch(`http://127.0.0.1:${port}/healthz`)).text(), 'ok\n');
+  const until = Date.now() + 20_000;
+  while (server.connections > 1 && Date.now() < until)
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.ok(server.connections <= 1, `${server.connections} are still held`); // fetch keeps its own for a while
+});

@@ -12,7 +12,7 @@ import { REFUSALS } from '../media/plane-contract.ts';
 import { SipResolver } from '../net/dns.ts';
 import { MediaListener } from '../net/media-listener.ts';
 import { monotonicNow, systemCrypto, systemRandom, wallNow } from '../net/providers.ts';
-import { SipTransport } from '../net/sip-transport.ts';
+import { type SipListenerOptions, SipTransport } from '../net/sip-transport.ts';
 import { TunnelDialer } from '../net/tunnel-dialer.ts';
 import { TunnelListener } from '../net/tunnel-listener.ts';
 import { PlaneSupervisor } from '../plane/supervisor.ts';
@@ -22,6 +22,7 @@ import { GatewayMetrics } from '../store/metrics.ts';
 import { H323Carrier } from './h323-carrier.ts';
 import { type Identities, readIdentities } from './identities.ts';
 import { MediaTotalsBook } from './media-totals.ts';
+import { moveListeners } from './move-listeners.ts';
 import { bufferHint, sharesPorts } from './socket-buffers.ts';
 
 const REPORT_EVERY_MS = 1000;
@@ -49,6 +50,7 @@ export class GatewayProcess {
   readonly #linksUp = new Set<string>();
   #operatorWaits = new Map<number, (reply: { value: unknown; error?: string }) => void>();
   #nextRequest = 1;
+  #reloads: Promise<void> = Promise.resolve();
   /** Resolves when the gateway has said `stopped`. */
   readonly stopped: Promise<void>;
   #onStopped: () => void = () => undefined;
@@ -101,7 +103,7 @@ export class GatewayProcess {
     for (let shard = 0; shard < this.#plane.shards; shard++) {
       this.#plane.command(shard, { kind: 'report', every: REPORT_EVERY_MS });
     }
-    for (const listener of config.sip.listeners) await this.#addSipListener(listener.name, config);
+    await moveListeners(this.#sip, [], sipListeners(config, this.#identities));
     await this.#h323.listen(config.h323);
     if (config.role === 'termination') await this.#listenForRelays(config);
     else this.#dialer = new TunnelDialer(this.#dialOptions(), this.#dialHandlers());
@@ -124,8 +126,17 @@ export class GatewayProcess {
     this.#input({ kind: 'drain', withinMs });
   }
 
-  /** A configuration of the same role and name. What cannot be changed while running is said in the result. */
-  async reload(config: GatewayConfig): Promise<string[]> {
+  /**
+   * A configuration of the same role and name. What cannot be changed while running is said in the result. Where it rejects, nothing has
+   * changed. One after the other: two signals may come at once.
+   */
+  reload(config: GatewayConfig): Promise<string[]> {
+    const reloaded = this.#reloads.then(() => this.#reload(config));
+    this.#reloads = reloaded.then(ignore, ignore);
+    return reloaded;
+  }
+
+  async #reload(config: GatewayConfig): Promise<string[]> {
     const messages: string[] = [];
     if (config.role !== this.#config.role || config.name !== this.#config.name) {
       throw new Error('role and name cannot change; restart the gateway');
@@ -152,8 +163,7 @@ export class GatewayProcess {
     const dialled = (c: GatewayConfig, i: Identities): string =>
       JSON.stringify([c.tunnel.signalling, c.tunnel.media, i.tunnel]);
     const moved = dialled(this.#config, this.#identities) !== dialled(config, identities);
-    await this.#reloadListeners(config, identities, messages);
-    messages.push(...(await this.#h323.listen(config.h323)));
+    messages.push(...(await this.#moveListeners(config, identities)));
     this.#identities = identities;
     this.#config = config;
     this.#tunnelListener?.reload(
@@ -367,6 +377,17 @@ export class GatewayProcess {
     else this.#log.warn('media socket buffers', { shard, asked, receive, send, hint });
   }
 
+  async #moveListeners(config: GatewayConfig, identities: Identities): Promise<readonly string[]> {
+    const before = sipListeners(this.#config, this.#identities);
+    const sip = await moveListeners(this.#sip, before, sipListeners(config, identities));
+    try {
+      return [...sip.messages, ...(await this.#h323.listen(config.h323))];
+    } catch (error) {
+      await sip.undo();
+      throw error;
+    }
+  }
+
   /** Make before break: the session moves to a connection with the new address or certificate. */
   #reloadDialer(moved: boolean): void {
     if (this.#dialer === undefined) return;
@@ -418,58 +439,13 @@ export class GatewayProcess {
       { onSocket: (socket) => this.#plane.acceptLane(socket), onRefused: refused },
     );
   }
-
-  async #addSipListener(name: string, config: GatewayConfig): Promise<void> {
-    const listener = config.sip.listeners.find((l) => l.name === name)!;
-    const identity = this.#identities.listeners.get(name);
-    const { transport, address } = listener;
-    await this.#sip.addListener({
-      name,
-      transport,
-      address,
-      ...(identity === undefined ? {} : { identity }),
-    });
-  }
-
-  /** All of the new listeners, or (one cannot be opened) the old ones as they were. */
-  async #reloadListeners(config: GatewayConfig, identities: Identities, messages: string[]): Promise<void> {
-    const [oldConfig, oldIdentities] = [this.#config, this.#identities];
-    const before = new Map(oldConfig.sip.listeners.map((l) => [l.name, l]));
-    const same = (a: Address, b: Address): boolean => a.ip === b.ip && a.port === b.port;
-    const opened: string[] = [];
-    const closed: string[] = [];
-    this.#identities = { ...oldIdentities, listeners: identities.listeners };
-    try {
-      for (const listener of config.sip.listeners) {
-        const { name } = listener;
-        const old = before.get(name);
-        before.delete(name);
-        const identity = identities.listeners.get(name);
-        if (
-          old !== undefined &&
-          old.transport === listener.transport &&
-          same(old.address, listener.address)
-        ) {
-          if (identity !== undefined) this.#sip.reloadTls(name, identity);
-          continue;
-        }
-        if (old !== undefined) {
-          await this.#sip.removeListener(name);
-          closed.push(name);
-        }
-        await this.#addSipListener(name, config);
-        opened.push(name);
-        messages.push(`listener ${name}: opened`);
-      }
-    } catch (error) {
-      this.#identities = oldIdentities;
-      for (const name of opened) await this.#sip.removeListener(name);
-      for (const name of closed) await this.#addSipListener(name, oldConfig);
-      throw error;
-    }
-    for (const name of before.keys()) {
-      await this.#sip.removeListener(name);
-      messages.push(`listener ${name}: closed`);
-    }
-  }
 }
+
+function sipListeners(config: GatewayConfig, identities: Identities): SipListenerOptions[] {
+  return config.sip.listeners.map(({ name, transport, address }) => {
+    const identity = identities.listeners.get(name);
+    return { name, transport, address, ...(identity === undefined ? {} : { identity }) };
+  });
+}
+
+function ignore(): void {}

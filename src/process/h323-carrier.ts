@@ -2,7 +2,8 @@
 import type { GatewayConfig, H323Config } from '../gateway/config.ts';
 import type { GatewayInput, GatewayOutput } from '../gateway/contract.ts';
 import type { SipResolver } from '../net/dns.ts';
-import { SipTransport } from '../net/sip-transport.ts';
+import { type SipListenerOptions, SipTransport } from '../net/sip-transport.ts';
+import { moveListeners } from './move-listeners.ts';
 
 type Input = Extract<GatewayInput, { kind: 'h323' }>['input'];
 type Output = Extract<GatewayOutput, { kind: 'h323' }>['output'];
@@ -21,7 +22,7 @@ export class H323Carrier {
   readonly #resolver: SipResolver;
   readonly #handlers: H323CarrierHandlers;
   #ports = DEFAULT_PORTS;
-  #listeners = new Map<string, string>();
+  #listeners: readonly SipListenerOptions[] = [];
 
   constructor(config: GatewayConfig, resolver: SipResolver, handlers: H323CarrierHandlers) {
     this.#resolver = resolver;
@@ -48,24 +49,15 @@ export class H323Carrier {
     );
   }
 
-  /** Opens and closes listeners so that they are those of `config`. Rejects with the system's error. Says what it did. */
-  async listen(config: H323Config | undefined): Promise<string[]> {
-    const messages: string[] = [];
-    const wanted = new Map(
-      (config?.listeners ?? []).map((l) => [l.name, `${l.transport} ${l.address.ip} ${l.address.port}`]),
-    );
-    for (const [name, what] of [...this.#listeners]) {
-      if (wanted.get(name) === what) continue;
-      await this.#transport.removeListener(name);
-      this.#listeners.delete(name);
-      messages.push(`listener ${name}: closed`);
-    }
-    for (const { name, transport, address } of config?.listeners ?? []) {
-      if (this.#listeners.has(name)) continue;
-      await this.#transport.addListener({ name, transport, address });
-      this.#listeners.set(name, wanted.get(name)!);
-      messages.push(`listener ${name}: opened`);
-    }
+  /** Opens and closes listeners so that they are those of `config`. Rejects with the system's error, then nothing has changed. */
+  async listen(config: H323Config | undefined): Promise<readonly string[]> {
+    const wanted = (config?.listeners ?? []).map(({ name, transport, address }) => ({
+      name,
+      transport,
+      address,
+    }));
+    const { messages } = await moveListeners(this.#transport, this.#listeners, wanted);
+    this.#listeners = wanted;
     this.#ports = config?.h245Ports ?? DEFAULT_PORTS;
     return messages;
   }
