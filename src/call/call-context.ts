@@ -50,6 +50,10 @@ const RATES = {
   'leg-modify': { burst: 20, perSecond: 1 },
   'tunnel-modify': { burst: 40, perSecond: 2 },
   'leg-digit': { burst: 50, perSecond: 20 },
+  'tunnel-digit': { burst: 100, perSecond: 40 },
+  // Alerting and progress: a called party that forks and plays announcements has some tens in the first seconds.
+  'leg-ringing': { burst: 50, perSecond: 5 },
+  'tunnel-ringing': { burst: 100, perSecond: 10 },
 } as const;
 
 export class CallContext {

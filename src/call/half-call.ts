@@ -13,7 +13,7 @@ import { CAUSES, CallContext } from './call-context.ts';
 import type { CallFacts, HalfCallOptions, HalfCallOutput } from './half-call-contract.ts';
 import type { LegEvent } from './leg.ts';
 import { cross, exchangeExpired, modifyAnswered, modifyExpired, modifyIn, modifyOut } from './modify.ts';
-import { deliver, forward, forwardDigit } from './passing.ts';
+import { deliver, deliverDigit, forward, forwardDigit, ringing } from './passing.ts';
 import { legReleased, tunnelReleased } from './release.ts';
 import { startCall, takeCall } from './setup.ts';
 import { compareStatus, enquire, reportStatus } from './status.ts';
@@ -28,6 +28,7 @@ const ACTIONS: Readonly<Record<ActionName, Action>> = {
   take: (c, i) => takeCall(c, i.message as TunnelInput<'setup'>, i),
   forward,
   deliver,
+  ringing,
   note: () => true,
   'modify-out': modifyOut,
   'modify-in': modifyIn,
@@ -38,6 +39,7 @@ const ACTIONS: Readonly<Record<ActionName, Action>> = {
     return true;
   },
   digit: (c, i) => forwardDigit(c, i.message as LegInput<'user-input'>, i),
+  'deliver-digit': deliverDigit,
   'transfer-out': transferOut,
   'transfer-in': (c, i) => transferIn(c, i.message as TunnelInput<'transfer-request'>),
   'transfer-result': (c, i) => transferResult(c, i.message as TunnelInput<'transfer-result'>, i),

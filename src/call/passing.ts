@@ -67,6 +67,23 @@ function isSmall(media: MediaExchange | undefined): boolean {
   return octets < META_LIMITS.messageBytes / 2;
 }
 
+/** Alerting and progress of the called side, either way: as many as a call may have. */
+export function ringing(context: CallContext, input: CallInput): Outcome {
+  if (context.within(`${input.from}-ringing`, input.now))
+    return input.from === 'leg' ? forward(context, input) : deliver(context, input);
+  if (input.from === 'tunnel')
+    context.exchanges.skip((input.message as { readonly media?: MediaExchange }).media);
+  context.refuse(input, 'rate');
+  return false;
+}
+
+/** A digit of the other side's. */
+export function deliverDigit(context: CallContext, input: CallInput): Outcome {
+  if (context.within('tunnel-digit', input.now)) return deliver(context, input);
+  context.refuse(input, 'rate');
+  return false;
+}
+
 interface Fields {
   readonly kind: string;
   readonly call?: string;

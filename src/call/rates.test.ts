@@ -1,7 +1,16 @@
-/** What one call may say to the other side: changes of its media, and digits. */
+/** What one call may say to the other side: changes of its media, digits, and how it rings. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Bench, CALL, connectedCallee, connectedCaller, offer } from './fixtures.test.ts';
+import {
+  answer,
+  Bench,
+  CALL,
+  connectedCallee,
+  connectedCaller,
+  LEG_SETUP,
+  META_SETUP,
+  offer,
+} from './fixtures.test.ts';
 
 /** Changes our leg asks for at one moment, each refused by the far side; how many went into the tunnel. */
 function asked(bench: Bench, times: number, now: number, first = 8): number {
@@ -65,4 +74,52 @@ test('digits: fifty at once and twenty a second, whatever the far end sends', ()
   };
   assert.equal(dial(0), 50);
   assert.equal(dial(1000), 20);
+});
+
+test('a far gateway that dials without end: a hundred digits at once, then forty a second', () => {
+  const t = connectedCallee();
+  const dial = (now: number): number => {
+    let passed = 0;
+    for (let i = 0; i < 500; i++) {
+      const said = t.tunnel({ kind: 'user-input', digit: '5', durationMs: 100 }, now);
+      if (said.includes('leg:user-input')) passed++;
+      else assert.deepEqual(said, ['refused:tunnel:user-input:rate']);
+    }
+    return passed;
+  };
+  assert.deepEqual([dial(0), dial(1000)], [100, 40]);
+});
+
+test('a called party that rings without end: 50 at once and five a second go into the tunnel; it can still answer', () => {
+  const bench = new Bench('terminator');
+  bench.tunnel(META_SETUP);
+  const ring = (now: number): number => {
+    let passed = 0;
+    for (let i = 0; i < 300; i++) {
+      const kind = i % 2 === 0 ? 'alerting' : 'progress';
+      const said = bench.leg({ kind, branch: 1 + (i % 8) }, now);
+      if (said.includes(`tunnel:${kind}`)) passed++;
+      else assert.deepEqual(said, [`refused:leg:${kind}:rate`]);
+    }
+    return passed;
+  };
+  assert.deepEqual([ring(0), ring(2000)], [50, 10]);
+  const said = bench.leg({ kind: 'connect', branch: 1, media: answer('originator', 1, 1) }, 2000);
+  assert.deepEqual(said, ['tunnel:connect', 'state:connected']);
+});
+
+test('a far gateway that rings without end: a hundred at once and ten a second reach our leg; offers in the others are passed over', () => {
+  const bench = new Bench('originator');
+  const { media: _, ...late } = LEG_SETUP;
+  bench.leg(late);
+  bench.tunnel({ kind: 'proceeding' });
+  let passed = 0;
+  for (let i = 0; i < 300; i++)
+    if (bench.tunnel({ kind: 'progress', branch: 1 }, 0).includes('leg:progress')) passed++;
+  assert.equal(passed, 100);
+  assert.deepEqual(bench.tunnel({ kind: 'progress', branch: 1, media: offer('terminator', 1, 1) }, 0), [
+    'refused:tunnel:progress:rate',
+  ]);
+  const connect = { kind: 'connect', branch: 1, media: offer('terminator', 2, 1) };
+  assert.deepEqual(bench.tunnel(connect, 0), ['leg:connect', 'state:connected']);
 });

@@ -27,6 +27,8 @@ export type ActionName =
   /** From the leg to the tunnel, from the tunnel to the leg. */
   | 'forward'
   | 'deliver'
+  /** From the called leg to the tunnel, from the tunnel to the calling leg, within the call's rate. */
+  | 'ringing'
   | 'note'
   | 'modify-out'
   | 'modify-in'
@@ -36,6 +38,7 @@ export type ActionName =
   | 'cross'
   | 'refuse-glare'
   | 'digit'
+  | 'deliver-digit'
   | 'transfer-out'
   | 'transfer-in'
   | 'transfer-result'
@@ -69,19 +72,19 @@ const TALKING: Row = {
   'leg:media': row('forward'),
   'tunnel:media': row('deliver'),
   'leg:user-input': row('digit'),
-  'tunnel:user-input': row('deliver'),
+  'tunnel:user-input': row('deliver-digit'),
   'tunnel:notify': row('note'),
 };
 
 const CALLING: Row = {
   ...TALKING,
-  'tunnel:alerting': row('deliver', 'alerting'),
+  'tunnel:alerting': row('ringing', 'alerting'),
   'tunnel:connect': row('deliver', 'connected'),
 };
 
 const CALLED: Row = {
   ...TALKING,
-  'leg:alerting': row('forward', 'alerting'),
+  'leg:alerting': row('ringing', 'alerting'),
   'leg:connect': row('forward', 'connected'),
 };
 
@@ -130,8 +133,8 @@ export const TRANSITIONS: Readonly<Record<Side, Readonly<Record<CallState, Row>>
       'leg:release': row('leg-released', 'ended'),
     },
     initiated: { ...RELEASES, 'tunnel:proceeding': row('deliver', 'proceeding') },
-    proceeding: { ...CALLING, 'tunnel:progress': row('deliver') },
-    alerting: { ...CALLING, 'tunnel:progress': row('deliver') },
+    proceeding: { ...CALLING, 'tunnel:progress': row('ringing') },
+    alerting: { ...CALLING, 'tunnel:progress': row('ringing') },
     ...ESTABLISHED,
   },
   terminator: {
@@ -139,10 +142,10 @@ export const TRANSITIONS: Readonly<Record<Side, Readonly<Record<CallState, Row>>
     initiated: {
       ...CALLED,
       'leg:proceeding': row('note', 'proceeding'),
-      'leg:progress': row('forward', 'proceeding'),
+      'leg:progress': row('ringing', 'proceeding'),
     },
-    proceeding: { ...CALLED, 'leg:proceeding': row('note'), 'leg:progress': row('forward') },
-    alerting: { ...CALLED, 'leg:proceeding': row('note'), 'leg:progress': row('forward') },
+    proceeding: { ...CALLED, 'leg:proceeding': row('note'), 'leg:progress': row('ringing') },
+    alerting: { ...CALLED, 'leg:proceeding': row('note'), 'leg:progress': row('ringing') },
     ...ESTABLISHED,
   },
 };
