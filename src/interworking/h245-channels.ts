@@ -2,6 +2,7 @@
 import type { H323Event } from '../h323/contract.ts';
 import { channelAsksMode, faxFailed } from './h245-fax.ts';
 import { sendPayloadType } from './h245-formats.ts';
+import type { Offer } from './h245-negotiation.ts';
 import type { H245Stream } from './h245-stream.ts';
 import type { H323Leg } from './h323-leg.ts';
 
@@ -72,7 +73,9 @@ function openOurs(leg: H323Leg): void {
   if (!negotiation.settled || !negotiation.farKnown || negotiation.farHeld) return;
   if (negotiation.faxing) {
     const { image } = negotiation;
-    if (image.send === undefined && !leg.opening.has('image') && !leg.refusals.has('image')) open(leg, image);
+    if (image.send !== undefined || leg.opening.has('image') || leg.refusals.has('image')) return;
+    // Only of a call that is a fax from the start it is not known before that the far end has it.
+    if (!open(leg, image) && negotiation.answerDue) leg.breakOff('no-common-codec', 88);
     return;
   }
   if (leg.opening.has('audio') || negotiation.sending !== undefined) return;
@@ -104,7 +107,8 @@ function open(leg: H323Leg, stream: H245Stream): boolean {
 function withoutCodec(leg: H323Leg): void {
   const { negotiation } = leg;
   if (negotiation.answerDue) {
-    leg.breakOff('no-common-codec', 88);
+    if (negotiation.takeFaxInstead()) openOurs(leg);
+    else leg.breakOff('no-common-codec', 88);
     return;
   }
   if (!leg.confirmed || leg.modify !== 'none') return; // a change is possible only of a call that stands
@@ -115,7 +119,12 @@ function withoutCodec(leg: H323Leg): void {
     return;
   }
   leg.modify = 'ours';
+  if (isFaxOffer(offer.value)) leg.modeWanted = 'image';
   leg.emit({ kind: 'modify', media: offer.value });
+}
+
+function isFaxOffer({ streams }: Offer): boolean {
+  return streams.some((s) => s.kind === 'image' && !s.refused);
 }
 
 /** Video follows the sound: a call goes on without it. */
@@ -171,11 +180,11 @@ function offerVideo(leg: H323Leg): void {
 function settleAnswer(leg: H323Leg): void {
   const { negotiation } = leg;
   if (leg.ended || !negotiation.answerDue || leg.modify === 'fax-asked') return;
-  const { sending, receiving } = negotiation;
-  if (sending === undefined) {
+  const { send, receive } = negotiation.main;
+  if (send === undefined) {
     // The far end may be on hold from the start: what it sends is all there is.
-    if (!negotiation.farHeld || receiving === undefined) return;
-  } else if (receiving === undefined && !leg.waited) {
+    if (!negotiation.farHeld || receive === undefined) return;
+  } else if (receive === undefined && !leg.waited) {
     leg.wait('open', OPEN_WAIT_MS);
     return;
   }
@@ -183,9 +192,11 @@ function settleAnswer(leg: H323Leg): void {
 }
 
 export function makeAnswer(leg: H323Leg): void {
-  const { sending, receiving } = leg.negotiation;
+  const { sending, receiving, faxing } = leg.negotiation;
   const codecs = [sending, receiving].filter((f) => f !== undefined);
-  leg.answer = leg.negotiation.answer(codecs.filter((f, i) => codecs.findIndex((o) => o.id === f.id) === i));
+  leg.answer = faxing
+    ? leg.negotiation.faxAnswer()
+    : leg.negotiation.answer(codecs.filter((f, i) => codecs.findIndex((o) => o.id === f.id) === i));
   tell(leg);
 }
 
@@ -201,6 +212,7 @@ export function tell(leg: H323Leg): void {
       return;
     }
     const media = offer?.value ?? leg.answer;
+    if (offer !== undefined && isFaxOffer(offer.value)) leg.modeWanted = 'image';
     leg.pendingConnect = undefined;
     leg.answer = undefined;
     leg.due.delete('media');

@@ -1,7 +1,7 @@
 /**
  * Fax on an H.323 leg (H.323 D.5): speech is replaced by T.38 over UDP and comes back, each way asked for by RequestMode (H.245 C.9). The sound's
  * channels are closed and one fax channel in each direction takes their place, or the other way round. What the other gateway is told is a change
- * of the stream's kind.
+ * of the stream's kind. A call that is a fax from the start (H.323 D.3) has nothing to be replaced: see `takeFirstFax`, `fastStartOffer`.
  */
 import type { H323Capability } from '../h323/media-contract.ts';
 import type { MediaExchange } from '../meta/message.ts';
@@ -68,7 +68,8 @@ export function channelAsksMode(leg: H323Leg, wanted: H323Capability): boolean {
 
 /** The far end took no fax channel after all. */
 export function faxFailed(leg: H323Leg): void {
-  if (!askOther(leg, 'audio')) leg.breakOff('channel-refused', 47);
+  if (leg.negotiation.answerDue) leg.breakOff('fax-refused', 88);
+  else if (!askOther(leg, 'audio')) leg.breakOff('channel-refused', 47);
 }
 
 function askOther(leg: H323Leg, kind: 'audio' | 'image', wanted?: H323Capability): boolean {

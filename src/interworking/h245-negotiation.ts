@@ -98,7 +98,12 @@ export class H245Negotiation {
 
   /** Agreed or offered formats are known: channels can be judged. */
   get settled(): boolean {
-    return this.audio.candidates.length > 0;
+    return this.main.candidates.length > 0;
+  }
+
+  /** The stream without which there is no call. */
+  get main(): H245Stream {
+    return this.faxing ? this.image : this.audio;
   }
 
   /** Whether a codec is among those agreed. */
@@ -106,6 +111,7 @@ export class H245Negotiation {
     return [this.audio, this.video, this.image].some((s) => s.candidates.some((f) => f.name === name));
   }
 
+  /** Of the sound. */
   get sending(): Format | undefined {
     return this.audio.send?.format;
   }
@@ -154,10 +160,10 @@ export class H245Negotiation {
   /** The far end's FastStart as an offer. Undefined: nothing of it can be used (it is refused, and H.245 negotiates). */
   fastStartOffer(offers: readonly FastStartOffer[]): Result<Offer | undefined, H245Problem> {
     const of = (kind: MediaKind): FastStartOffer | undefined => offers.find((o) => o.kind === kind);
-    if (of('audio') === undefined) return ok(undefined);
+    if (of('audio') === undefined && of('image') === undefined) return ok(undefined);
     if (this.audio.allocate(0) === undefined) return fail(NO_PORT);
     const usable = this.audio.offeredFast(of('audio'));
-    if (usable === undefined) return ok(undefined);
+    if (usable === undefined) return ok(this.#fastFaxOffer(of('image')));
     this.audio.fast = of('audio');
     const moving = this.video.offeredFast(of('video'));
     if (moving === undefined || this.video.allocate(1) === undefined)
@@ -176,11 +182,14 @@ export class H245Negotiation {
     return ok(this.#offer(names.map(formatNamed), 'sendrecv'));
   }
 
-  /** What far end and configuration both have, in the far end's order. */
+  /** What far end and configuration both have, in the far end's order; a fax, where that is all. */
   capabilityOffer(): Result<Offer, H245Problem> {
     if (this.audio.allocate(0) === undefined) return fail(NO_PORT);
     const formats = this.audio.formatsOf(this.audio.far ?? []);
-    if (formats.length === 0) return fail(NO_COMMON_CODEC);
+    if (formats.length === 0) {
+      const fax = this.faxing ? undefined : this.ableFaxOffer();
+      return fax === undefined ? fail(NO_COMMON_CODEC) : ok(fax);
+    }
     return ok(this.#offer(formats, this.#ownDirection(), this.#videoFormats(true)));
   }
 
@@ -333,12 +342,74 @@ export class H245Negotiation {
 
   /** FastStart for a call of ours: the offered codecs, both ways. */
   proposals(): FastStartProposal[] {
+    if (this.faxing) return [this.image.proposal()].filter((p) => p !== undefined);
     const audio = this.audio.proposal();
     const video = audio === undefined ? undefined : this.video.proposal();
     return [audio, video].filter((p) => p !== undefined);
   }
 
   // ---- fax ----------------------------------------------------------------------------------------------------------
+
+  /** The far end's FastStart is of a fax and of no sound that may be used (H.323 D.3): the call is a fax. */
+  #fastFaxOffer(fast: FastStartOffer | undefined): Offer | undefined {
+    const { audio, image } = this;
+    const usable = image.offeredFast(fast);
+    if (usable === undefined) return undefined;
+    image.index = audio.index;
+    image.port = audio.port;
+    audio.port = undefined;
+    image.fast = fast;
+    image.far = fast?.send.map((s) => s.capability);
+    this.faxing = true;
+    return this.#asOffer([image.offered(usable.formats, usable.direction)]);
+  }
+
+  /** The set-up's offer is of a fax and of no sound that may be used. */
+  isFax(exchange: MediaExchange): boolean {
+    if (exchange.kind !== 'offer') return false;
+    return (
+      this.#usable(this.image, exchange) !== undefined && this.#usable(this.audio, exchange) === undefined
+    );
+  }
+
+  #usable(stream: H245Stream, { streams }: Offer): Stream | undefined {
+    return streams.find((s) => s.kind === stream.kind && !s.refused && stream.allowed(s.formats).length > 0);
+  }
+
+  /** A call that is a fax from the start, to a far end that is not there yet. */
+  takeFirstFax(exchange: MediaExchange): Result<void, H245Problem> {
+    const { audio, image } = this;
+    const stream = exchange.kind === 'offer' ? this.#usable(image, exchange) : undefined;
+    if (exchange.kind !== 'offer' || stream === undefined) return fail(NO_COMMON_CODEC);
+    image.index = undefined;
+    image.port = undefined;
+    if (image.allocate(stream.index) === undefined) return fail(NO_PORT);
+    // Sound, should it come, has the place that was offered for it, or that of the fax.
+    audio.index ??= exchange.streams.find((s) => s.kind === 'audio')?.index ?? stream.index;
+    audio.candidates = [];
+    this.video.refuse();
+    for (const s of exchange.streams)
+      if (s.index !== audio.index && s.index !== stream.index) this.#elsewhere.set(s.index, s.kind);
+    this.#theirs = exchange;
+    image.takeOffer(stream, image.allowed(stream.formats).slice(0, 1));
+    this.faxing = true;
+    return ok(undefined);
+  }
+
+  /** The far end turns out to have no sound of what was offered: the fax that was offered beside it, where there was one. */
+  takeFaxInstead(): boolean {
+    const theirs = this.#theirs;
+    const { image } = this;
+    if (this.faxing || theirs === undefined || this.#usable(image, theirs) === undefined) return false;
+    if (image.formatsOf(image.far ?? []).length === 0) return false;
+    return this.takeFirstFax(theirs).ok;
+  }
+
+  /** A fax as the far end's capabilities have it. */
+  ableFaxOffer(): Offer | undefined {
+    const able = this.image.far?.find((c) => c.kind === 'image');
+    return able === undefined ? undefined : this.faxOffer(able);
+  }
 
   /** A fax, and no sound beside it. */
   offersFax(exchange: MediaExchange): boolean {
@@ -391,8 +462,9 @@ export class H245Negotiation {
   faxOffer(wanted: H323Capability): Offer | undefined {
     const { audio, image, video } = this;
     const formats = image.formatsOf([wanted]);
-    if (audio.index === undefined || audio.port === undefined || formats.length === 0) return undefined;
+    if (audio.index === undefined || formats.length === 0) return undefined;
     if (!this.faxing) {
+      if (audio.port === undefined) return undefined;
       image.index = audio.index;
       image.port = audio.port;
     }
@@ -449,31 +521,32 @@ export class H245Negotiation {
 
   /** Our part of the far end's FastStart, the other gateway's answer being known. The channels count as open from now on. */
   fastStartChoices(): FastStartChoice[] {
-    const audio = this.audio.fastChoice();
-    if (audio === undefined) {
+    const main = this.main.fastChoice();
+    if (main === undefined) {
       this.fastStartGone();
       return [];
     }
     const video = this.video.fastChoice();
-    return video === undefined ? [audio] : [audio, video];
+    return video === undefined ? [main] : [main, video];
   }
 
   /** The caller went on to H.245 before its FastStart was answered: channels open one by one. */
   fastStartGone(): void {
-    this.audio.fast = undefined;
-    this.video.fast = undefined;
+    for (const stream of [this.audio, this.video, this.image]) stream.fast = undefined;
   }
 
   /** The far end took our FastStart. False: with something that cannot be used. */
   fastStartAnswered(channels: readonly H323Channel[]): boolean {
-    this.audio.proposalOver();
-    this.video.proposalOver();
+    const { main } = this;
+    for (const stream of [this.audio, this.video, this.image]) stream.proposalOver();
     for (const channel of channels) {
       const stream = this.stream(channel.kind);
       const taken = channel.direction === 'send' ? stream.opened(channel) : stream.accepted(channel);
-      if (!taken && stream.kind === 'audio') return false;
+      if (!taken && stream === main) return false;
+      // What it takes of a fax, until its capabilities say so.
+      if (stream === this.image && channel.direction === 'send') stream.far ??= [channel.capability];
     }
-    return this.sending !== undefined || this.receiving !== undefined;
+    return main.send !== undefined || main.receive !== undefined;
   }
 
   farCapabilities(capabilities: H323Capabilities): void {

@@ -81,7 +81,8 @@ function setup(leg: H323Leg, command: Command<'setup'>): void {
   if (command.media === undefined) {
     leg.lateOffer = true;
   } else {
-    const taken = negotiation.takeOffer(command.media);
+    const { media } = command;
+    const taken = negotiation.isFax(media) ? negotiation.takeFirstFax(media) : negotiation.takeOffer(media);
     if (!taken.ok) {
       leg.count(taken.error.reason);
       leg.over();
@@ -143,7 +144,7 @@ function progress(leg: H323Leg, exchange: MediaExchange | undefined, cause: numb
   if (leg.ended) return;
   // An answer before Connect means that there is something to hear (RFC 3398 7.2.3, 183 with SDP), where the far end has a channel
   // for it. A slow-start caller has none before Connect: it rings by itself, rather than be told to listen to silence.
-  leg.inBand ||= exchange !== undefined && (leg.negotiation.sending !== undefined || leg.peer.earlyH245);
+  leg.inBand ||= exchange !== undefined && (leg.negotiation.main.send !== undefined || leg.peer.earlyH245);
   if (!leg.inBand && !leg.alerted && cause === undefined) {
     leg.alerted = true;
     leg.send({ kind: 'alerting', call: leg.call, inBand: false, ...fastStart });

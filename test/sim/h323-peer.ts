@@ -39,8 +39,8 @@ export interface SimH323Options {
   /** Has video besides: in its capabilities, and in its FastStart unless that is for sound alone. */
   readonly video?: 'H264' | 'H263';
   readonly fastVideo?: boolean;
-  /** Has T.38 besides: in its capabilities. */
-  readonly fax?: boolean;
+  /** Has T.38 besides: in its capabilities. `only`: and no sound; its FastStart is of a fax. */
+  readonly fax?: boolean | 'only';
   /** Takes telephone events in RTP. */
   readonly rfc4733?: boolean;
   /** Registers there (RAS at port 1719 of our address). */
@@ -93,6 +93,8 @@ export class SimH323Peer implements H323Host {
   readonly terminals = new Set<string>();
   /** Whether it goes where a RequestMode wants it. */
   takesModes = true;
+  /** Whether it takes a FastStart that is of a fax alone. */
+  takesFastFax = true;
   readonly #net: H323Net;
   #now: () => number;
   #later: (ms: number, run: () => void) => void;
@@ -218,7 +220,7 @@ export class SimH323Peer implements H323Host {
       media: [
         ...this.#codecs.map((c) => this.#capability(c)),
         ...this.#videoCapabilities,
-        ...(this.options.fax === true ? [FAX] : []),
+        ...(this.#hasFax ? [FAX] : []),
       ],
       userInput: {
         alphanumeric: true,
@@ -228,7 +230,12 @@ export class SimH323Peer implements H323Host {
     };
   }
 
+  get #hasFax(): boolean {
+    return (this.options.fax ?? false) !== false;
+  }
+
   get #codecs(): readonly AudioCodec[] {
+    if (this.options.fax === 'only') return [];
     return this.options.codecs ?? ['PCMA', 'PCMU'];
   }
 
@@ -287,12 +294,19 @@ export class SimH323Peer implements H323Host {
       ...(fastStart
         ? {
             fastStart: [
-              {
-                kind: 'audio' as const,
-                capabilities: this.#codecs.map((c) => this.#capability(c)),
-                direction: 'both' as const,
-                local: this.#local,
-              },
+              this.options.fax === 'only'
+                ? {
+                    kind: 'image' as const,
+                    capabilities: [FAX],
+                    direction: 'both' as const,
+                    local: { rtp: this.faxAddress },
+                  }
+                : {
+                    kind: 'audio' as const,
+                    capabilities: this.#codecs.map((c) => this.#capability(c)),
+                    direction: 'both' as const,
+                    local: this.#local,
+                  },
               ...(this.options.video === undefined || this.options.fastVideo === false
                 ? []
                 : [
@@ -328,7 +342,9 @@ export class SimH323Peer implements H323Host {
 
   /** Asks for a fax in place of the sound, or for sound again (H.245 C.9); goes there itself once that is granted. */
   mode(call: H323SimCall, fax: boolean): void {
-    const capability = fax ? FAX : this.#capability(this.#codecs[0]!);
+    const [codec] = this.#codecs;
+    if (!fax && codec === undefined) return;
+    const capability = fax ? FAX : this.#capability(codec!);
     this.command({ kind: 'request-mode', call: call.ref, capability });
   }
 
@@ -339,7 +355,8 @@ export class SimH323Peer implements H323Host {
   }
 
   #enterMode(call: H323SimCall, fax: boolean): void {
-    if (call.faxing === fax) return;
+    const [codec] = this.#codecs;
+    if (call.faxing === fax || (!fax && codec === undefined)) return;
     call.faxing = fax;
     const media = fax ? ('audio' as const) : ('image' as const);
     if ((fax ? call.send : call.faxSend) !== undefined)
@@ -347,7 +364,7 @@ export class SimH323Peer implements H323Host {
     if (fax) call.send = undefined;
     else call.faxSend = undefined;
     const local = fax ? { rtp: this.faxAddress } : this.#local;
-    const capability = fax ? FAX : this.#capability(this.#codecs[0]!);
+    const capability = fax ? FAX : this.#capability(codec!);
     this.command({ kind: 'open-channel', call: call.ref, capability, local });
   }
 
@@ -365,7 +382,8 @@ export class SimH323Peer implements H323Host {
 
   #choices(call: H323SimCall): { fastStart?: readonly FastStartChoice[] } {
     const audio = call.offers.find((o) => o.kind === 'audio');
-    if (audio === undefined || call.fast !== 'offered') return {};
+    if (call.fast !== 'offered') return {};
+    if (audio === undefined) return this.#faxChoice(call);
     for (const codec of this.#codecs) {
       const to = audio.send.find((s) => s.capability.codec === codec);
       const from = audio.receive.find((r) => r.capability.codec === codec);
@@ -388,6 +406,23 @@ export class SimH323Peer implements H323Host {
     }
     call.fast = 'refused';
     return {};
+  }
+
+  #faxChoice(call: H323SimCall): { fastStart?: readonly FastStartChoice[] } {
+    const image = call.offers.find((o) => o.kind === 'image');
+    const [to] = image?.send ?? [];
+    const [from] = image?.receive ?? [];
+    if (!this.#hasFax || !this.takesFastFax || to === undefined || from === undefined) {
+      call.fast = 'refused';
+      return {};
+    }
+    call.fast = 'taken';
+    call.faxing = true;
+    const kind = 'image' as const;
+    call.faxSend = { kind, direction: 'send', capability: to.capability, remote: to.remote };
+    call.faxReceive = { kind, direction: 'receive', capability: from.capability };
+    const local = { rtp: this.faxAddress };
+    return { fastStart: [{ kind, send: to.capability, receive: from.capability, local }] };
   }
 
   #videoChoice(call: H323SimCall): FastStartChoice[] {
@@ -433,6 +468,7 @@ export class SimH323Peer implements H323Host {
       case 'fast-start-answered':
         call.fast = 'taken';
         for (const c of event.channels) this.#channel(call, c);
+        call.faxing = event.channels.some((c) => c.kind === 'image');
         break;
       case 'fast-start-refused':
         call.fast = 'refused';
@@ -443,7 +479,7 @@ export class SimH323Peer implements H323Host {
         break;
       case 'mode-asked': {
         const fax = event.capability.kind === 'image';
-        const accepted = this.takesModes && (!fax || this.options.fax === true);
+        const accepted = this.takesModes && (fax ? this.#hasFax : this.#codecs.length > 0);
         this.command({ kind: 'answer-mode', call: call.ref, accepted });
         if (accepted) this.#enterMode(call, fax);
         break;
@@ -457,6 +493,7 @@ export class SimH323Peer implements H323Host {
           const local = { rtp: this.faxAddress };
           this.command({ kind: 'accept-channel', call: call.ref, media: 'image', local });
           call.faxReceive = event.channel;
+          if (call.send === undefined && call.receive === undefined) this.#enterMode(call, true);
           break;
         }
         if (event.channel.kind === 'video') {
@@ -508,6 +545,9 @@ export class SimH323Peer implements H323Host {
     if (call.send !== undefined || call.held || call.faxing) return;
     const codec = this.#codecs.find((c) => far.some((f) => f.codec === c));
     if (codec !== undefined) this.#open(call, this.#capability(codec));
+    else if (this.#hasFax && far.some((f) => f.codec === 'T38')) {
+      if (call.faxSend === undefined) this.#enterMode(call, true);
+    }
   }
 
   #openVideo(call: H323SimCall, far: readonly H323Capability[]): void {

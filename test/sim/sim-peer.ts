@@ -57,8 +57,8 @@ export interface SimCall {
   referredTo: string[];
 }
 
-/** Our description is a fax's: in the place of the sound, or beside it (the sound's port being 0). */
-export type FaxPlace = 'instead' | 'beside';
+/** Our description is a fax's: in the place of the sound, beside it (the sound's port being 0), or both for the other side to choose. */
+export type FaxPlace = 'instead' | 'beside' | 'both';
 
 export const FAX_ATTRIBUTES = [
   'a=T38FaxVersion:0',
@@ -276,18 +276,21 @@ export class SimPeer {
     }
     // RFC 3264 8: a line is never taken away.
     if (call.fax === 'instead' && call.hadFaxLine) call.fax = 'beside';
-    if (call.fax === 'beside') call.hadFaxLine = true;
+    if (call.fax === 'beside' || call.fax === 'both') call.hadFaxLine = true;
     const { contentType, bytes } = this.#speech(call);
     const [head, sound] = Buffer.from(bytes)
       .toString()
       .split(/(?=^m=audio)/m) as [string, string];
-    const image = [`m=image ${this.mediaPort(call)} udptl t38`, ...FAX_ATTRIBUTES, ''].join('\r\n');
+    const port = call.fax === 'both' ? this.picturePort(call) : this.mediaPort(call);
+    const image = [`m=image ${port} udptl t38`, ...FAX_ATTRIBUTES, ''].join('\r\n');
     const media =
       call.fax === 'instead'
         ? image
         : call.fax === 'beside'
           ? `m=audio 0 RTP/AVP 0\r\n${image}`
-          : `${sound}${call.hadFaxLine ? 'm=image 0 udptl t38\r\n' : this.#pictures(call, sound)}`;
+          : call.fax === 'both'
+            ? `${sound}${image}`
+            : `${sound}${call.hadFaxLine ? 'm=image 0 udptl t38\r\n' : this.#pictures(call, sound)}`;
     return { contentType, bytes: Buffer.from(head + media) };
   }
 
