@@ -27,17 +27,27 @@ export function faxFromFarEnd(
   }
   leg.packetsIn++;
   leg.bytesIn += length;
+  toTunnel(leg, fax, frame, now);
+}
+
+/** IFP packets that waited long enough for one before them (parities might have restored it). */
+export function faxReleased(leg: StreamLeg, fax: FaxStream, frame: MediaFrame, now: Millis): void {
+  fax.check.release(now);
+  toTunnel(leg, fax, frame, now);
+}
+
+function toTunnel(leg: StreamLeg, fax: FaxStream, frame: MediaFrame, now: Millis): void {
   const lanes = leg.session.lanes;
   if (lanes === undefined) return;
-  for (let i = 0; i < check.count; i++) {
-    const ifp = check.fresh[i]!;
+  for (let i = 0; i < fax.check.count; i++) {
+    const ifp = fax.check.fresh[i]!;
     frame.flags = leg.urgency;
     frame.format = fax.format.format;
     frame.stream = leg.config.stream;
     frame.sequence = fax.nextFrame();
     frame.timestamp = ifp.sequence;
     frame.sent = now & 0xffff;
-    frame.bytes = bytes;
+    frame.bytes = ifp.bytes;
     frame.start = ifp.start;
     frame.length = ifp.length;
     frame.patient = true;

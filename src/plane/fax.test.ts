@@ -86,6 +86,40 @@ test('UDPTL ends at the gateway: each IFP packet crosses once, in a frame of its
   assert.deepEqual([packetsIn, framesToTunnel, lostIn], [4, 6, 0]);
 });
 
+/** As T.38 9.1.4.2 has it: one parity over the three packets before. */
+function withParity(n: number): Uint8Array {
+  const span = Math.min(3, n);
+  const parity = [0, 0, 0, 0, 0, 0];
+  for (let k = 1; k <= span; k++) for (const [i, octet] of ifp(n - k).entries()) parity[i]! ^= octet;
+  return Uint8Array.from([0, n, 6, ...ifp(n), 0x80, 1, span, ...(span === 0 ? [0] : [1, 6, ...parity])]);
+}
+
+test('what parities restore crosses in its place; behind a gap that may still be filled it waits, half a second at most', () => {
+  const w = new FaxWorld();
+  w.open(FAX_LEG);
+  const crossed = (): number[] => w.frames.map((f) => f.bytes[5]!);
+  for (const n of [0, 1, 2, 4]) w.raw(withParity(n));
+  assert.deepEqual(crossed(), [0, 1, 2, 3, 4]);
+  assert.ok(!w.engine.playing);
+  // Two in a row wait for the second of them: 9 is over 8, 7 and 6.
+  for (const n of [7, 8]) w.raw(withParity(n));
+  assert.equal(crossed().length, 5);
+  w.raw(withParity(9));
+  assert.deepEqual(crossed().slice(5), [5, 6, 7, 8, 9]);
+  for (const n of [13, 14]) w.raw(withParity(n));
+  assert.equal(crossed().length, 10);
+  assert.ok(w.engine.playing, 'the worker does not fall asleep over it');
+  w.wait(480);
+  assert.equal(crossed().length, 10);
+  w.wait(40);
+  assert.deepEqual(crossed().slice(10), [13, 14]);
+  assert.ok(!w.engine.playing);
+  w.raw(withParity(18));
+  assert.ok(w.engine.playing);
+  assert.equal(w.counters().lostIn, 6);
+  assert.ok(!w.engine.playing, 'nothing waits of a stream that is gone');
+});
+
 test('towards the far end: numbers from 0, repetitions of our own, gaps of the origin kept', () => {
   const w = new FaxWorld();
   w.open(FAX_LEG);

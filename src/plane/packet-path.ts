@@ -21,7 +21,7 @@ import {
   mediaFrame,
 } from '../tunnel/media-frame.ts';
 import { QUALITY_LENGTH, readQuality, writeQuality } from '../tunnel/quality-report.ts';
-import { checkFaxFrame, faxFromFarEnd, faxToFarEnd } from './fax-path.ts';
+import { checkFaxFrame, faxFromFarEnd, faxReleased, faxToFarEnd } from './fax-path.ts';
 import { IDENTITY } from './packet-transform.ts';
 import type { ReportExtra } from './rtcp-reports.ts';
 import type { SendFormat, StreamLeg } from './stream-leg.ts';
@@ -48,6 +48,8 @@ export class PacketPath {
   readonly #scratch = new Uint8Array(16);
   /** Legs with frames that wait for the one before them. */
   readonly #waiting = new Set<StreamLeg>();
+  /** Legs whose far end's fax packets wait for one that parities may restore. */
+  readonly #repairing = new Set<StreamLeg>();
 
   /** `wantsClock`: whether streams of this call must keep lip sync. */
   constructor(
@@ -74,6 +76,7 @@ export class PacketPath {
     if (leg.fax !== undefined) {
       faxFromFarEnd(leg, leg.fax, this.#frame, bytes, start, length, source, now);
       if (leg.fax.check.justLocked) this.#locked(leg);
+      if (leg.fax.check.holding) this.#repairing.add(leg);
       return;
     }
     if (leg.config.rtcpMux && isRtcp(bytes, start, length)) {
@@ -159,17 +162,22 @@ export class PacketPath {
 
   /** Frames wait for the one before them. */
   get holds(): boolean {
-    return this.#waiting.size > 0;
+    return this.#waiting.size > 0 || this.#repairing.size > 0;
   }
 
   /** Frames that waited long enough for the one before them are sent. To be called every few milliseconds. */
   tick(now: Millis): void {
     for (const leg of this.#waiting) this.#release(leg, now);
+    for (const leg of this.#repairing) {
+      if (leg.fax !== undefined) faxReleased(leg, leg.fax, this.#frame, now);
+      if (leg.fax?.check.holding !== true) this.#repairing.delete(leg);
+    }
   }
 
   /** The leg is gone: what waits of it is too. */
   forget(leg: StreamLeg): void {
     this.#waiting.delete(leg);
+    this.#repairing.delete(leg);
   }
 
   #inOrder(leg: StreamLeg, format: SendFormat, frame: MediaFrame, now: Millis): void {

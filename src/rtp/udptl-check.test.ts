@@ -34,6 +34,7 @@ class Bench {
   readonly check: UdptlCheck;
   readonly taken: number[] = [];
   readonly numbers: number[] = [];
+  readonly ifps: Uint8Array[] = [];
   now = 1000;
 
   constructor(mode: SourceMode = 'signalled', rules = RULES) {
@@ -44,11 +45,23 @@ class Bench {
   give(bytes: Uint8Array, source = PHONE): number {
     this.now += 20;
     const verdict = this.check.check(bytes, 0, bytes.length, source, this.now);
-    for (const { start, sequence } of this.check.fresh.slice(0, this.check.count)) {
+    if (verdict === ACCEPTED) this.#take();
+    return verdict;
+  }
+
+  /** Time passes, and nothing comes. */
+  wait(ms: number): void {
+    this.now += ms;
+    this.check.release(this.now);
+    this.#take();
+  }
+
+  #take(): void {
+    for (const { bytes, start, length, sequence } of this.check.fresh.slice(0, this.check.count)) {
+      this.ifps.push(bytes.slice(start, start + length));
       this.taken.push(numberIn(bytes, start));
       this.numbers.push((sequence - 77) & 0xffff);
     }
-    return verdict;
   }
 }
 

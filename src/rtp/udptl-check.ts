@@ -6,7 +6,8 @@ import { ACCEPTED, REFUSED } from './refusal.ts';
 import { DUPLICATE, IN_ORDER, JUMP, REORDERED, SequenceWindow } from './sequence-window.ts';
 import { SOURCE_CANDIDATE, SOURCE_REFUSED, type SourceLock } from './source-lock.ts';
 import type { SourceWords } from './source-words.ts';
-import { MAX_SECONDARIES, parseUdptl, udptlFields } from './udptl.ts';
+import { parseUdptl, udptlFields } from './udptl.ts';
+import { UdptlRepair } from './udptl-repair.ts';
 
 export interface UdptlRules {
   /** Whether the far end may send at all. */
@@ -20,6 +21,8 @@ export interface UdptlRules {
 
 /** Of one IFP packet that is new. */
 export interface FreshIfp {
+  /** The datagram, or what was kept. */
+  bytes: Uint8Array;
   start: number;
   length: number;
   /** 0 .. 65535 on this gateway's own scale: continuous where the far end began anew. */
@@ -29,15 +32,11 @@ export interface FreshIfp {
 /**
  * The checks of one fax stream's incoming UDPTL, in the order of ReceiveCheck and for its reasons: size, source, shape of everything in the
  * datagram, direction, rate, sequence, and only then is anything committed. Error recovery ends here: `fresh` is every IFP packet that has
- * not come before, those that only a repetition brought included, in order. `check` allocates nothing.
+ * not come before, those that only a repetition or parities brought included, in order. `check` allocates nothing in steady state.
  */
 export class UdptlCheck {
-  /** After ACCEPTED: the first `count` are new. */
-  readonly fresh: readonly FreshIfp[] = Array.from({ length: MAX_SECONDARIES + 1 }, () => ({
-    start: 0,
-    length: 0,
-    sequence: 0,
-  }));
+  /** After ACCEPTED, or `release`: the first `count` are new; valid until the next call. */
+  readonly fresh: FreshIfp[] = [];
   count = 0;
   /** Set when the last accepted datagram locked the source; the caller clears it. */
   justLocked = false;
@@ -47,6 +46,8 @@ export class UdptlCheck {
   duplicates = 0;
   readonly #fields = udptlFields();
   readonly #lock: SourceLock;
+  /** Of a far end that has sent parities. */
+  #repair: UdptlRepair | undefined;
   #rules: UdptlRules;
   #packets: TokenBucket;
   #bytes: TokenBucket;
@@ -75,6 +76,23 @@ export class UdptlCheck {
   /** After a negotiation: the next datagram may begin a new series. */
   relearn(): void {
     this.#relearn = true;
+  }
+
+  /** Packets wait for one that parities may restore: call `release` every few milliseconds. */
+  get holding(): boolean {
+    return this.#repair?.holding === true;
+  }
+
+  /** Of packets restored from parities. */
+  get restored(): number {
+    return this.#repair?.restored ?? 0;
+  }
+
+  /** Packets that have waited long enough, in `fresh`. */
+  release(now: Millis): void {
+    this.count = 0;
+    this.#repair?.turn();
+    this.#repair?.release(now);
   }
 
   /** One datagram. ACCEPTED or a reason out of REFUSED. */
@@ -106,7 +124,10 @@ export class UdptlCheck {
     this.#packets.spend(1);
     this.#bytes.spend(length);
     this.lastAcceptedAt = now;
-    this.#commit(!known || this.window.classify(fields.sequence) === JUMP);
+    const anew = !known || this.window.classify(fields.sequence) === JUMP;
+    const repair = this.#repairing(anew);
+    this.#commit(bytes, anew, now);
+    repair?.settle(bytes, start, length, fields, now);
     return ACCEPTED;
   }
 
@@ -142,7 +163,20 @@ export class UdptlCheck {
     return ACCEPTED;
   }
 
-  #commit(anew: boolean): void {
+  #repairing(anew: boolean): UdptlRepair | undefined {
+    const fields = this.#fields;
+    if (fields.fec)
+      this.#repair ??= new UdptlRepair(this.window, (number, bytes, start, length) =>
+        this.#give((number + this.#shift) & 0xffff, bytes, start, length),
+      );
+    const repair = this.#repair;
+    repair?.turn();
+    if (anew) repair?.end();
+    if (!this.window.started) repair?.begin(fields.sequence, fields);
+    return repair;
+  }
+
+  #commit(bytes: Uint8Array, anew: boolean, now: Millis): void {
     const { sequence, primaryStart, primaryLength, starts, lengths } = this.#fields;
     this.#relearn = false;
     this.#resyncAt = -1;
@@ -150,12 +184,16 @@ export class UdptlCheck {
     // The oldest first: they leave in order.
     for (let i = this.#fields.secondaries - 1; i >= 0; i--) {
       if (lengths[i] === 0) continue;
-      if (this.#take((sequence - 1 - i) & 0xffff, starts[i]!, lengths[i]!, first)) first = false;
+      const number = (sequence - 1 - i) & 0xffff;
+      if (!this.#isNew(number, first)) continue;
+      first = false;
+      this.#take(number, bytes, starts[i]!, lengths[i]!, now);
     }
-    this.#take(sequence, primaryStart, primaryLength, first);
+    if (this.#isNew(sequence, first)) this.#take(sequence, bytes, primaryStart, primaryLength, now);
   }
 
-  #take(sequence: number, start: number, length: number, first: boolean): boolean {
+  /** Commits the number where it is. */
+  #isNew(sequence: number, first: boolean): boolean {
     const { window } = this;
     if (first) {
       this.#shift = window.started ? (this.#last + 1 - sequence) & 0xffff : (this.#shift - sequence) & 0xffff;
@@ -166,13 +204,22 @@ export class UdptlCheck {
       if (order === DUPLICATE || order === JUMP) return false;
       window.commit(sequence);
     }
-    const own = (sequence + this.#shift) & 0xffff;
-    if (window.highest === sequence) this.#last = own;
+    if (window.highest === sequence) this.#last = (sequence + this.#shift) & 0xffff;
+    return true;
+  }
+
+  #take(sequence: number, bytes: Uint8Array, start: number, length: number, now: Millis): void {
+    if (this.#repair === undefined) this.#give((sequence + this.#shift) & 0xffff, bytes, start, length);
+    else this.#repair.put(sequence, bytes, start, length, now);
+  }
+
+  #give(own: number, bytes: Uint8Array, start: number, length: number): void {
+    this.fresh[this.count] ??= { bytes, start, length, sequence: own };
     const fresh = this.fresh[this.count++]!;
+    fresh.bytes = bytes;
     fresh.start = start;
     fresh.length = length;
     fresh.sequence = own;
-    return true;
   }
 }
 

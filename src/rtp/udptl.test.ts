@@ -37,10 +37,14 @@ test('T.38 9.1: sequence number, first IFP packet, repetitions with the newest f
   assert.deepEqual([...fields.lengths.slice(0, 2)], [1, 0], 'one may be left out');
 });
 
-test('T.38 9.1.4: parities are measured to the last octet and left out', () => {
+test('T.38 9.1.4: parities are measured to the last octet', () => {
   const { verdict, fields } = parse(hex('0005 01 06 80 01 03 02 02 aabb 01 cc'));
   assert.equal(verdict, ACCEPTED);
   assert.deepEqual([fields.sequence, fields.primaryLength, fields.secondaries], [5, 1, 0]);
+  assert.deepEqual([fields.span, fields.parities], [3, 2]);
+  assert.deepEqual([...fields.starts.slice(0, 2)], [9, 12]);
+  assert.deepEqual([...fields.lengths.slice(0, 2)], [2, 1]);
+  assert.equal(parse(hex('0000 01 06 80 01 00 00')).verdict, ACCEPTED, 'nothing to cover yet');
   for (const [what, bytes] of [
     ['a span of none', '0005 01 06 80 01 00 01 01 aa'],
     ['a span above 127', '0005 01 06 80 01 80 01 01 aa'],

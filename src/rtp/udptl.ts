@@ -27,6 +27,11 @@ export interface UdptlFields {
   primaryLength: number;
   /** IFP packets of earlier datagrams: place i is that of sequence number - 1 - i. A length of 0: left out by the sender. */
   secondaries: number;
+  /** Error recovery is by parities, of which there may be none yet. */
+  fec: boolean;
+  /** In the place of repetitions: parities, at the same offsets, and the packets in each of them. A parity of length 0 says nothing. */
+  parities: number;
+  span: number;
   readonly starts: Int32Array;
   readonly lengths: Int32Array;
 }
@@ -37,6 +42,9 @@ export function udptlFields(): UdptlFields {
     primaryStart: 0,
     primaryLength: 0,
     secondaries: 0,
+    fec: false,
+    parities: 0,
+    span: 0,
     starts: new Int32Array(MAX_SECONDARIES),
     lengths: new Int32Array(MAX_SECONDARIES),
   };
@@ -45,7 +53,7 @@ export function udptlFields(): UdptlFields {
 /**
  * Reads one datagram into `out` without allocating. Returns ACCEPTED or a reason out of REFUSED: `udptl` where it is not one whole value of
  * the type with nothing behind it, `errorRecovery` where what follows the first IFP packet is not, or is more than anybody needs.
- * Parities are measured and left out: what they could repair the sender repeats, or T.30 asks for.
+ * A span of 0 without parities is what some senders begin with, before there is anything to cover.
  */
 export function parseUdptl(bytes: Uint8Array, start: number, length: number, out: UdptlFields): number {
   const end = start + length;
@@ -55,6 +63,9 @@ export function parseUdptl(bytes: Uint8Array, start: number, length: number, out
   out.primaryStart = start + 2 + octetsOf(primary);
   out.primaryLength = primary;
   out.secondaries = 0;
+  out.fec = false;
+  out.parities = 0;
+  out.span = 0;
   const at = out.primaryStart + primary;
   if (at >= end) return REFUSED.udptl;
   const kind = bytes[at]!;
@@ -63,10 +74,13 @@ export function parseUdptl(bytes: Uint8Array, start: number, length: number, out
   // fec-npackets is an unconstrained INTEGER: so many packets have no second octet.
   if (at + 2 >= end || bytes[at + 1] !== 1) return REFUSED.errorRecovery;
   const span = bytes[at + 2]!;
-  if (span < 1 || span > MAX_FEC_SPAN) return REFUSED.errorRecovery;
-  const parities = parseList(bytes, at + 3, end, out);
+  if (span > MAX_FEC_SPAN) return REFUSED.errorRecovery;
+  const shape = parseList(bytes, at + 3, end, out);
+  out.parities = out.secondaries;
   out.secondaries = 0;
-  return parities;
+  out.fec = true;
+  out.span = span;
+  return span === 0 && out.parities > 0 ? REFUSED.errorRecovery : shape;
 }
 
 function parseList(bytes: Uint8Array, start: number, end: number, out: UdptlFields): number {
