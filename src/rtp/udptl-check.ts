@@ -14,6 +14,7 @@ export interface UdptlRules {
   readonly receive: boolean;
   /** Octets of a whole datagram. */
   readonly maxDatagram: number;
+  /** Of IFP packets that are new. */
   readonly maxPacketsPerSecond: number;
   /** Of whole datagrams, repetitions included. */
   readonly maxBytesPerSecond: number;
@@ -121,13 +122,15 @@ export class UdptlCheck {
       this.#lock.lock(source);
       this.justLocked = true;
     }
-    this.#packets.spend(1);
     this.#bytes.spend(length);
     this.lastAcceptedAt = now;
+    const { received } = this.window;
     const anew = !known || this.window.classify(fields.sequence) === JUMP;
     const repair = this.#repairing(anew);
     this.#commit(bytes, anew, now);
     repair?.settle(bytes, start, length, fields, now);
+    // A repetition of what did not come before is as dear behind the tunnel as a datagram of its own.
+    this.#packets.spend(Math.max(1, this.window.received - received));
     return ACCEPTED;
   }
 
