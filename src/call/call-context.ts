@@ -51,6 +51,7 @@ const RATES = {
   'tunnel-modify': { burst: 40, perSecond: 2 },
   'leg-digit': { burst: 50, perSecond: 20 },
   'tunnel-digit': { burst: 100, perSecond: 40 },
+  'media-digit': { burst: 50, perSecond: 20 },
   // Alerting and progress: a called party that forks and plays announcements has some tens in the first seconds.
   'leg-ringing': { burst: 50, perSecond: 5 },
   'tunnel-ringing': { burst: 100, perSecond: 10 },

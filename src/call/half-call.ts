@@ -125,6 +125,11 @@ export class HalfCall {
     enquire(this.#context, now);
   }
 
+  /** Whether our leg may be told one more digit out of the other side's media (RFC 4733 events it has no payload type for). */
+  takesMediaDigit(now: Millis): boolean {
+    return this.#context.within('media-digit', now);
+  }
+
   /** Outcome of a transfer that came out as `transfer`. */
   transferResult(outcome: 'trying' | 'alerting' | 'success' | 'failure', cause?: Cause): void {
     if (!this.#context.established) return;

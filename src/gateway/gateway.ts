@@ -413,6 +413,10 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
         case 'digit': {
           const call = gw.calls.byCall(output.call);
           if (call === undefined || call.overAt !== undefined || !META_DIGITS.includes(output.digit)) break;
+          if (!call.half.takesMediaDigit(gw.now)) {
+            gw.count('mediaRefused', 'digit-rate');
+            break;
+          }
           const { digit, durationMs } = output;
           call.adapter.command({ kind: 'user-input', digit, durationMs: Math.min(8000, durationMs) }, gw.now);
           gw.dirty.add(call);

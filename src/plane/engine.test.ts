@@ -373,6 +373,25 @@ test('a picture-loss request crosses as neutral data and becomes our own; the cl
   assert.equal(parseRtcp(sent.bytes, 0, sent.bytes.length)!.pictureLoss, true);
 });
 
+test('RTCP without end costs fifty packets, then twenty a second: no flood of clocks through the tunnel', () => {
+  const w = new World();
+  w.open({ kind: 'video' });
+  w.rtp(1);
+  w.frames.length = 0;
+  const report = buildRtcp({
+    ssrc: 4711,
+    sender: { ntpHigh: 5, ntpLow: 6, timestamp: 160, packets: 1, octets: 160 },
+    blocks: [],
+    cname: 'phone',
+  });
+  for (let i = 0; i < 1000; i++) w.rtcp(report);
+  assert.equal(w.frames.length, 50);
+  w.now += 1000;
+  for (let i = 0; i < 1000; i++) w.rtcp(report);
+  assert.equal(w.frames.length, 70);
+  assert.equal(w.counters().refused[REFUSED.rate], 1930);
+});
+
 test('counters are reported in batches while streams are open: of each stream that moved once per interval', () => {
   const w = new World();
   w.open();

@@ -130,6 +130,10 @@ export class PacketPath {
       leg.refused[REFUSED.authentication]!++;
       return;
     }
+    if (!leg.rtcpAllowed(now)) {
+      leg.refused[REFUSED.rate]!++;
+      return;
+    }
     const rtcp = parseRtcp(bytes, start, plain);
     if (rtcp === undefined) {
       leg.refused[REFUSED.rtcpMalformed]!++;

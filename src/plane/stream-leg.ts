@@ -38,6 +38,8 @@ const MAX_DIGITS = 32;
 /** Frames that waited for a lane as long as a fax's may come at once: 20 ms of a page each. */
 const FAX_BURST = PATIENT_MS / 20;
 const PICTURE_LOSS_EVERY_MS = 500;
+/** RFC 3550 6.2 asks for one in some seconds; feedback of video (RFC 4585) comes more often. */
+const RTCP = { burst: 50, perSecond: 20 };
 /** Between two digits (RFC 4733 leaves it open; Q.24 asks for 40 ms or more). */
 const DIGIT_PAUSE_MS = 60;
 
@@ -101,6 +103,7 @@ export class StreamLeg {
   #inSnapshot = 0;
   readonly #udp: Udp;
   #pictureLossAt: Millis = Number.NEGATIVE_INFINITY;
+  readonly #rtcp: TokenBucket;
 
   constructor(
     config: StreamLegConfig,
@@ -129,6 +132,7 @@ export class StreamLeg {
     this.tally = new TunnelTally(resume !== undefined);
     this.reports = new RtcpReports(config.cname, random, now);
     this.expectedSince = now;
+    this.#rtcp = new TokenBucket(RTCP.burst, RTCP.perSecond, now);
     const locked = resume?.locked && parseSource(resume.locked);
     if (locked !== undefined) this.lock.lock(locked);
     this.#apply(now);
@@ -177,6 +181,11 @@ export class StreamLeg {
     const rtcp = config.remoteRtcp && parseSource(config.remoteRtcp);
     if (rtcp !== undefined && sameHost(source, rtcp)) return true;
     return lock.signalled !== undefined && sameHost(source, lock.signalled);
+  }
+
+  /** One more RTCP packet. */
+  rtcpAllowed(now: Millis): boolean {
+    return this.#rtcp.take(now);
   }
 
   /** Requests for a whole picture are dear: one per PICTURE_LOSS_EVERY_MS passes. */

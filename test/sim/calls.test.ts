@@ -89,6 +89,26 @@ test('DTMF by INFO arrives as RFC 4733 digits of the other leg where telephone-e
   }
 });
 
+test('RFC 4733 events without end reach a leg without telephone-event as fifty INFO at once, then twenty a second', () => {
+  const world = new World({ pbx: { formats: '0 8' } }).start();
+  const [, taken] = connect(world, world.phone, world.pbx, '601');
+  const [stream] = world.relay.openStreams.values();
+  const { session, stream: id } = stream!;
+  for (let s = 0; s < 10; s++) {
+    for (let i = 0; i < 200; i++)
+      world.input(world.relay, {
+        kind: 'plane',
+        shard: 0,
+        event: { kind: 'digit', session, stream: id, digit: '5', durationMs: 100 },
+      });
+    world.run(1000);
+  }
+  const told = taken.digits.length;
+  assert.ok(told >= 50 && told <= 50 + 9 * 20 + 1, `${told} digits in 10 s`);
+  assert.ok(world.relay.counted('mediaRefused/digit-rate') > 1000);
+  finish(world);
+});
+
 test('DTMF by INFO goes out by INFO where the other leg has no telephone-event', () => {
   const world = new World({ pbx: { formats: '0 8' } }).start();
   const [call, taken] = connect(world, world.phone, world.pbx, '601');
