@@ -1,7 +1,7 @@
 /** The legs of calls at a gateway: adapters for a peer or a registered user, with their negotiation and ports. */
 import type { CallRef } from '../h323/contract.ts';
 import { H245Negotiation } from '../interworking/h245-negotiation.ts';
-import { H323Leg } from '../interworking/h323-leg.ts';
+import { type H323Consultation, H323Leg } from '../interworking/h323-leg.ts';
 import { SdpNegotiation } from '../interworking/sdp-negotiation.ts';
 import { SipLeg } from '../interworking/sip-leg.ts';
 import { type Address, isIpv6 } from '../machine/address.ts';
@@ -12,6 +12,9 @@ import type { SessionRef, SipTarget } from '../sip/contract.ts';
 import type { SipReplaces } from '../sip/header/replaces.ts';
 import type { PeerConfig } from './config.ts';
 import type { GatewayState } from './state.ts';
+
+/** The peer's own call that a new one is to replace (an attended transfer), as the peer named it. */
+export type ReplacedCall = SipReplaces | H323Consultation;
 
 export function newLeg(
   gw: GatewayState,
@@ -72,6 +75,7 @@ export function newH323Leg(
     peer: PeerConfig;
     target?: Address;
     source?: string;
+    replaces?: H323Consultation;
   },
 ): H323Leg {
   const { peer, role, target } = options;
@@ -92,6 +96,7 @@ export function newH323Leg(
       trusted: peer.trusted,
     },
     ...(target === undefined ? {} : { target }),
+    ...(options.replaces === undefined ? {} : { replaces: options.replaces }),
   });
 }
 
@@ -115,13 +120,13 @@ export function legTo(
   gw: GatewayState,
   call: CallId,
   to: LegTarget,
-  /** The peer's own dialog that the call is to replace (an attended transfer). */
-  replaces?: SipReplaces,
+  replaces?: ReplacedCall,
 ): SipLeg | H323Leg {
   const { peer, sip, h323 } = to;
   if (peer.protocol === 'h323') {
     const target = h323 === undefined ? {} : { target: h323 };
-    return newH323Leg(gw, { call, ref: gw.newSession(), role: 'callee', peer, ...target });
+    const replaced = replaces !== undefined && 'callIdentity' in replaces ? { replaces } : {};
+    return newH323Leg(gw, { call, ref: gw.newSession(), role: 'callee', peer, ...target, ...replaced });
   }
   const target = sip === undefined ? {} : { target: sip };
   const source = sourceOf(to);
@@ -132,7 +137,7 @@ export function legTo(
     peer,
     ...target,
     ...(source === undefined ? {} : { source }),
-    ...(replaces === undefined ? {} : { replaces }),
+    ...(replaces !== undefined && 'callId' in replaces ? { replaces } : {}),
   });
 }
 

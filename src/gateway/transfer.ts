@@ -8,9 +8,9 @@ import type { LegCommand, LegEvent } from '../call/leg.ts';
 import type { H323Leg } from '../interworking/h323-leg.ts';
 import type { SipLeg } from '../interworking/sip-leg.ts';
 import type { Cause, MediaExchange, Party } from '../meta/message.ts';
-import type { SipReplaces } from '../sip/header/replaces.ts';
 import { enter, releaseCall } from './calls.ts';
 import type { GatewayCall } from './gateway-call.ts';
+import type { ReplacedCall } from './legs.ts';
 import { NoLeg } from './no-leg.ts';
 import type { GatewayState } from './state.ts';
 
@@ -142,7 +142,7 @@ function place(
 }
 
 /**
- * The far gateway makes the call that our party has asked for in a transfer: the dialog of our party's that it is to replace. Only for
+ * The far gateway makes the call that our party has asked for in a transfer: the call of our party's that it is to replace. Only for
  * the peer that named it, to which alone it means something; the two calls have the accounting id in common.
  */
 export function replacedBy(
@@ -150,12 +150,12 @@ export function replacedBy(
   site: string,
   peer: string,
   setup: { readonly accountingId?: string },
-): SipReplaces | undefined {
+): ReplacedCall | undefined {
   const { accountingId } = setup;
   if (accountingId === undefined) return undefined;
   for (const call of gw.calls.ofSite(site)) {
     const { adapter, half } = call;
-    if (adapter.protocol !== 'sip' || adapter.referred === undefined || call.peer !== peer) continue;
+    if (adapter.protocol === 'none' || adapter.referred === undefined || call.peer !== peer) continue;
     if (half.call !== accountingId && half.facts.accountingId !== accountingId) continue;
     const { referred } = adapter;
     adapter.referred = undefined;

@@ -63,6 +63,8 @@ export interface Call {
   servicesAnswered: number;
   /** H.450.2: the far end's callTransferInitiate that waits for the user. */
   transferInvoke: number | undefined;
+  /** H.450.2: our callTransferSetup that has no answer yet. */
+  setupInvoke: number | undefined;
 }
 
 export function mayAnswer(call: Call): boolean {

@@ -145,6 +145,8 @@ export type H323Command =
       };
       /** Gateways the call may still pass, 1..31. */
       readonly hops: number;
+      /** The called side's own name for a call of its own that this one is to take the place of (H.450.2 callTransferSetup): 1 to 4 digits. */
+      readonly consultation?: string;
       readonly capabilities: H323Capabilities;
       readonly fastStart?: readonly FastStartProposal[];
       /** bit/s both ways, for admission; default 1 280 (x 100) for audio. */
@@ -312,8 +314,16 @@ export type H323Event =
       readonly durationMs: number;
     }
   | { readonly kind: 'refresh-picture'; readonly call: CallRef }
-  /** The far end wants the party behind us to be called from there on: Facility callForwarded after Connect, or H.450.2. */
-  | { readonly kind: 'transfer-asked'; readonly call: CallRef; readonly target: H323Party }
+  /**
+   * The far end wants the party behind us to be called from there on: Facility callForwarded after Connect, or H.450.2. `consultation`: the new
+   * call shall take the place of the one that the target knows by this name (1 to 4 digits).
+   */
+  | {
+      readonly kind: 'transfer-asked';
+      readonly call: CallRef;
+      readonly target: H323Party;
+      readonly consultation?: string;
+    }
   /** Notify: remote hold and retrieval, told only. */
   | {
       readonly kind: 'notify';

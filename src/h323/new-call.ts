@@ -60,6 +60,7 @@ export function newCall(
     services: [],
     servicesAnswered: 0,
     transferInvoke: undefined,
+    setupInvoke: undefined,
   };
   return call;
 }

@@ -27,6 +27,13 @@ export interface H323LegOptions {
   };
   /** Callee only: address to call in place of the peer's (registered terminal). */
   readonly target?: Address;
+  /** Callee only: the peer's own call that this one is to take the place of. */
+  readonly replaces?: H323Consultation;
+}
+
+/** H.450.2: a call that the far end's side knows by this name. */
+export interface H323Consultation {
+  readonly callIdentity: string;
 }
 
 export type H323LegOutput =
@@ -62,6 +69,9 @@ export class H323Leg {
   readonly negotiation: H245Negotiation;
   readonly peer: H323LegOptions['peer'];
   readonly target: Address | undefined;
+  readonly replaces: H323Consultation | undefined;
+  /** The call that the far end wants to be replaced in the transfer that it has asked for. */
+  referred: H323Consultation | undefined;
   /** Connect sent or received. */
   confirmed = false;
   /** The other gateway's set-up had no offer (callee): ours goes with connect. */
@@ -108,6 +118,7 @@ export class H323Leg {
     this.negotiation = options.negotiation;
     this.peer = options.peer;
     this.target = options.target;
+    this.replaces = options.replaces;
   }
 
   /** Events other than `incoming` of this call. */

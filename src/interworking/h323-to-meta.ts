@@ -90,6 +90,8 @@ export function eventFromH323(leg: H323Leg, event: H323Event): void {
       leg.emit({ kind: 'user-input', digit: event.digit, durationMs: event.durationMs });
       break;
     case 'transfer-asked':
+      // Stays here: only the new call to the same peer is told.
+      leg.referred = event.consultation === undefined ? undefined : { callIdentity: event.consultation };
       leg.emit({ kind: 'transfer-request', target: partyFromH323(event.target, { trusted: false }) });
       break;
     case 'refresh-picture':

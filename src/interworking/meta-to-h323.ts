@@ -59,8 +59,9 @@ export function commandToH323(leg: H323Leg, command: LegCommand): void {
       break;
     case 'transfer-result': {
       const { outcome } = command;
-      if (outcome === 'success' || outcome === 'failure')
-        leg.send({ kind: 'answer-transfer', call, accepted: outcome === 'success' });
+      if (outcome !== 'success' && outcome !== 'failure') break;
+      leg.referred = undefined;
+      leg.send({ kind: 'answer-transfer', call, accepted: outcome === 'success' });
       break;
     }
     case 'release':
@@ -105,6 +106,7 @@ function setup(leg: H323Leg, command: Command<'setup'>): void {
       ? { redirecting: { number: diverting.number } }
       : {}),
     hops: Math.min(MAX_HOPS, command.hops),
+    ...(leg.replaces === undefined ? {} : { consultation: leg.replaces.callIdentity }),
     capabilities,
     ...(fastStart.length === 0 ? {} : { fastStart }),
   });

@@ -8,6 +8,7 @@ import type {
   H323Channel,
 } from '../../src/h323/media-contract.ts';
 import type { H323GatekeeperAccess } from '../../src/h323/peer-contract.ts';
+import { TpktFramer, tpktPacket } from '../../src/h323/tpkt.ts';
 import type { Address } from '../../src/machine/address.ts';
 import type { H323Host, H323Net } from './h323-net.ts';
 import { SeededRandom, simCrypto } from './random.ts';
@@ -93,6 +94,9 @@ export class SimH323Peer implements H323Host {
   readonly terminals = new Set<string>();
   /** Whether it goes where a RequestMode wants it. */
   takesModes = true;
+  /** What it changes in a message of call signalling, as a telephone system of another make would write and read it. */
+  rewrite: ((message: Uint8Array, direction: 'in' | 'out') => Uint8Array) | undefined;
+  readonly #framers = new Map<string, TpktFramer>();
   /** Whether it takes a FastStart that is of a fax alone. */
   takesFastFax = true;
   readonly #net: H323Net;
@@ -176,7 +180,21 @@ export class SimH323Peer implements H323Host {
   }
 
   handle(input: H323Input): void {
-    this.endpoint.handle(input, this.#now());
+    if (input.kind === 'stream-data')
+      this.endpoint.handle(
+        { ...input, bytes: this.#rewritten(input.bytes, input.connection, 'in') },
+        this.#now(),
+      );
+    else this.endpoint.handle(input, this.#now());
+  }
+
+  #rewritten(bytes: Uint8Array, connection: number, direction: 'in' | 'out'): Uint8Array {
+    const { rewrite } = this;
+    if (rewrite === undefined) return bytes;
+    const key = `${connection} ${direction}`;
+    const framer = this.#framers.get(key) ?? new TpktFramer();
+    this.#framers.set(key, framer);
+    return Buffer.concat(framer.push(bytes).map((payload) => tpktPacket(rewrite(payload, direction))));
   }
 
   command(command: H323Command): void {
@@ -190,6 +208,8 @@ export class SimH323Peer implements H323Host {
       moved = true;
       if (out.kind === 'event') this.#event(out.event);
       else if (out.kind === 'count') this.counts.push(out.reason);
+      else if (out.kind === 'send-stream')
+        this.#net.output(this, { ...out, bytes: this.#rewritten(out.bytes, out.connection, 'out') });
       else if (out.kind !== 'trace') this.#net.output(this, out);
     }
     return moved;

@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { H4502 } from '../../src/h323/asn1/h4502.ts';
+import type { CTInitiateArg, CTSetupArg } from '../../src/h323/asn1/h4502-types.ts';
+import {
+  decodeSignalling,
+  decodeSupplementary,
+  encodeSignalling,
+  encodeSupplementary,
+} from '../../src/h323/messages.ts';
+import { decodePer } from '../../src/h323/per/decode.ts';
+import { encodePer } from '../../src/h323/per/encode.ts';
 import {
   assertSound,
   type Call,
@@ -71,3 +81,106 @@ const busyAt602: NonNullable<NonNullable<SideOptions['h323']>['answer']> = (call
   if (call.number === '602') peer.command({ kind: 'release', call: call.ref, cause: 17 });
   else peer.accept(call);
 };
+
+const INITIATE = H4502.type<CTInitiateArg>('CTInitiateArg');
+const SETUP = H4502.type<CTSetupArg>('CTSetupArg');
+
+/**
+ * A PBX with H.450.2: where the endpoint that plays it would say callForwarded in a Facility it says callTransferInitiate, with its own name for the
+ * call with the third party; and it joins what comes with that name (the endpoint is shown a plain call).
+ */
+function consulting(it: Pair, callIdentity: string) {
+  const seen: { readonly kind: string; readonly identity?: string }[] = [];
+  const wish = { choice: 'clearCallIfAnyInvokePduNotRecognized', value: null } as const;
+  it.inside.h323!.rewrite = (bytes, direction) => {
+    const decoded = decodeSignalling(bytes);
+    const uuie = decoded.ok ? decoded.value.uuie : undefined;
+    if (!decoded.ok || uuie === undefined) return bytes;
+    const { h323UuPdu } = uuie;
+    const body = h323UuPdu.h323MessageBody;
+    const rebuilt = (services: readonly Uint8Array[] | undefined, message = body): Uint8Array => {
+      const { h4501SupplementaryService: _, ...pdu } = h323UuPdu;
+      const more = services === undefined ? {} : { h4501SupplementaryService: services };
+      return encodeSignalling(decoded.value.q931, { ...uuie, h323UuPdu: { ...pdu, ...more, h323MessageBody: message } }); // biome-ignore format: one message
+    };
+    if (direction === 'out') {
+      if (body.choice !== 'facility' || body.value.reason.choice !== 'callForwarded') return bytes;
+      const argument = encodePer(INITIATE, {
+        callIdentity,
+        reroutingNumber: { destinationAddress: body.value.alternativeAliasAddress ?? [] },
+      });
+      const opcode = { choice: 'local', value: 9 } as const;
+      const service = encodeSupplementary({
+        interpretationApdu: wish,
+        serviceApdu: { choice: 'rosApdus', value: [{ choice: 'invoke', value: { invokeId: 5, opcode, argument } }] }, // biome-ignore format: one operation
+      });
+      const { alternativeAliasAddress: __, ...rest } = body.value;
+      const reason = { choice: 'transportedInformation', value: null } as const;
+      return rebuilt([service], { choice: 'facility', value: { ...rest, reason } });
+    }
+    for (const service of h323UuPdu.h4501SupplementaryService ?? []) {
+      const read = decodeSupplementary(service);
+      assert.ok(read.ok && read.value.message.serviceApdu.choice === 'rosApdus');
+      for (const apdu of read.value.message.serviceApdu.value) {
+        if (apdu.choice === 'invoke' && Number(apdu.value.opcode.value) === 10) {
+          assert.equal(
+            read.value.message.interpretationApdu?.choice,
+            wish.choice,
+            'nobody else is rung instead',
+          );
+          const setup = decodePer(SETUP, apdu.value.argument!);
+          assert.ok(setup.ok);
+          seen.push({ kind: body.choice, identity: setup.value.callIdentity });
+        } else seen.push({ kind: apdu.choice });
+      }
+    }
+    return h323UuPdu.h4501SupplementaryService === undefined ? bytes : rebuilt(undefined);
+  };
+  return seen;
+}
+
+for (const outer of ['sip', 'h323'] as const) {
+  test(`callTransferInitiate with a call identity: the new call replaces the one that the PBX named (H.450.2 8.2, towards ${outer})`, () => {
+    for (const [, mode] of MODES) {
+      const it = pair({ protocol: outer }, { protocol: 'h323', h323: mode, gateway: mode });
+      const [outside, inside] = connected(it, it.outside, it.inside);
+      const seen = consulting(it, '77');
+      it.inside.h323!.command({ kind: 'forward', call: inside.h323!.ref, number: '602' });
+      const target = transferred(it, outside, inside);
+      assert.deepEqual(seen, [{ kind: 'setup', identity: '77' }, { kind: 'returnResult' }]);
+      const other = it.outside.call('603');
+      it.world.until(() => other.state === 'connected', 5000, 'another call');
+      assert.equal(seen.length, 2, 'other calls replace nothing');
+      other.end();
+      it.world.run(1000);
+      outside.end();
+      it.world.until(() => target.state === 'ended', 5000, 'the end reaches the new party');
+      finish(it);
+    }
+  });
+}
+
+test('without a call identity nothing is replaced', () => {
+  const it = pair({ protocol: 'sip' }, { protocol: 'h323' });
+  const [outside, inside] = connected(it, it.outside, it.inside);
+  const seen = consulting(it, '');
+  it.inside.h323!.command({ kind: 'forward', call: inside.h323!.ref, number: '602' });
+  over(it, outside, transferred(it, outside, inside));
+  assert.deepEqual(seen, [{ kind: 'returnResult' }]);
+});
+
+test('callTransferInitiate with a call identity that fails: establishmentFailure, the call goes on with its sound, and the name is forgotten', () => {
+  const it = pair({ protocol: 'sip' }, { protocol: 'h323', h323: { answer: busyAt602 } });
+  const [outside, inside] = connected(it, it.outside, it.inside);
+  const seen = consulting(it, '77');
+  it.inside.h323!.command({ kind: 'forward', call: inside.h323!.ref, number: '602' });
+  it.world.run(8000);
+  assert.deepEqual(seen, [{ kind: 'setup', identity: '77' }, { kind: 'returnError' }]);
+  assert.deepEqual([outside.state, inside.state], ['connected', 'connected']);
+  assertSound(it, outside, inside);
+  const other = it.outside.call('603');
+  it.world.run(3000);
+  assert.equal(seen.length, 2);
+  other.end();
+  finish(it);
+});

@@ -51,7 +51,7 @@ export function sendSignalling(
   const tunnelled = call.tunnelling === 'on' && type !== 'setup' ? control.outbox : [];
   if (tunnelled.length > 0) control.outbox = [];
   stack.dirty.delete(call);
-  const services = type === 'setup' ? [] : call.services;
+  const { services } = call;
   if (services.length > 0) call.services = [];
   const bytes = encodeSignalling(
     {

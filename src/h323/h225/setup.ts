@@ -5,7 +5,7 @@ import type { Call } from '../call.ts';
 import type { Connection } from '../connections.ts';
 import type { H323Command, H323Event, H323Party } from '../contract.ts';
 import { controlAddressTold, listenForControl } from '../h245/connection.ts';
-import { servicesReceived } from '../h450/services.ts';
+import { servicesReceived, transferSetup } from '../h450/services.ts';
 import { ENDPOINT_TYPE } from '../identity.ts';
 import { ANSWER_LIMIT, PREPARING_LIMIT, PROCEEDING_AFTER, SETUP_LIMIT } from '../limits.ts';
 import type { Signalling } from '../messages.ts';
@@ -130,6 +130,7 @@ function sendSetup(stack: Stack, call: Call, connection: Connection): void {
     hopCount: Math.max(1, Math.min(31, Math.floor(command.hops))),
   };
   const note = fastStart.length === 0 ? '' : `fastStart(${fastStart.length})`;
+  call.services = command.consultation === undefined ? [] : [transferSetup(call, command.consultation)];
   sendSignalling(stack, call, 'setup', { choice: 'setup', value }, setupElements(command), note);
 }
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { H323UserInformation, SetupUUIE } from '../asn1/h225-types.ts';
 import type { InterpretationApdu } from '../asn1/h4501-types.ts';
 import { H4502 } from '../asn1/h4502.ts';
-import type { CTInitiateArg } from '../asn1/h4502-types.ts';
+import type { CTInitiateArg, CTSetupArg } from '../asn1/h4502-types.ts';
 import type { ROS } from '../asn1/x880-types.ts';
 import { ENDPOINT_TYPE, H225_PROTOCOL } from '../identity.ts';
 import { decodeSignalling, decodeSupplementary, encodeSignalling, encodeSupplementary } from '../messages.ts';
@@ -139,10 +139,79 @@ test('a transfer that fails is a return error establishmentFailure (H.450.2)', (
   assert.equal(node.seen('released').length, 0, 'the call goes on');
 });
 
-const REFUSED = [
-  ['with consultation', transferTo('602', '12'), 1005, 'transfer-consultation'],
-  ['to nobody', transferTo(''), 1004, 'facility-no-alias'],
-] as const;
+test('callTransferInitiate with a call identity tells the user what the target calls it (H.450.2 8.2)', () => {
+  const { node, facility } = scene();
+  facility(service([invoke(9, transferTo('602', '12'))]));
+  const [asked] = node.seen('transfer-asked');
+  assert.deepEqual([asked?.target.number, asked?.consultation], ['602', '12']);
+});
+
+test('callTransferIdentify is not available here, abandoning it has no answer, and the call goes on (H.450.2 8.1)', () => {
+  const { node, facility, heard } = scene();
+  facility(service([invoke(7)]));
+  const errorCode = { choice: 'local', value: 3 };
+  assert.deepEqual(heard()[0]?.apdu, { choice: 'returnError', value: { invokeId: 3, errorCode } });
+  facility(service([invoke(8)], 'discardAnyUnrecognizedInvokePdu'));
+  assert.equal(heard().length, 1);
+  assert.equal(node.counted('transfer-identify'), 1);
+  assert.equal(node.seen('released').length, 0);
+});
+
+const SETUP_ARGUMENT = H4502.type<CTSetupArg>('CTSetupArg');
+
+test('a call that comes of a transfer elsewhere is one as any other; one that is to replace a call is refused (H.450.2 8.3)', () => {
+  const plain = encodePer(SETUP_ARGUMENT, { callIdentity: '' });
+  const wish = 'clearCallIfAnyInvokePduNotRecognized';
+  const { node, heard } = scene({ inSetup: [service([invoke(10, plain)], wish)] });
+  assert.equal(node.seen('incoming').length, 1);
+  assert.deepEqual(heard()[0]?.apdu, { choice: 'returnResult', value: { invokeId: 3 } });
+  const joined = scene({
+    inSetup: [service([invoke(10, encodePer(SETUP_ARGUMENT, { callIdentity: '77' }))], wish)],
+  });
+  assert.equal(joined.node.seen('incoming').length, 0);
+  assert.deepEqual(joined.heard(), [
+    {
+      type: 'releaseComplete',
+      apdu: { choice: 'returnError', value: { invokeId: 3, errorCode: { choice: 'local', value: 1005 } } },
+    },
+  ]);
+});
+
+test('a call of ours that is to replace one says so in its Setup, and takes the answer for its own (H.450.2 8.4)', () => {
+  const net = new Net(1);
+  const caller = new Node(net, {
+    name: 'caller',
+    ip: '192.0.2.1',
+    peers: [{ name: 'pbx', host: '192.0.2.2' }],
+  });
+  const pbx = new Node(net, { name: 'pbx', ip: '192.0.2.2', peers: [{ name: 'caller', host: '192.0.2.1' }] });
+  const user = new User(pbx);
+  user.answer = 'connect';
+  const party = { numberType: 'unknown', presentation: 'allowed', verified: false } as const;
+  const call = (ref: number, consultation: string): void =>
+    caller.command({
+      kind: 'setup',
+      call: ref,
+      peer: 'pbx',
+      caller: { number: '1', ...party },
+      callee: { number: '2', ...party },
+      hops: 10,
+      capabilities: user.caps,
+      consultation,
+    });
+  call(2, ''); // as if from elsewhere: with no name it replaces nothing
+  net.run(2000);
+  assert.equal(pbx.seen('incoming').length, 1);
+  assert.equal(caller.counted('supplementary-stray'), 0);
+  assert.equal(caller.counted('transfer-setup-refused'), 0);
+  call(4, '77');
+  net.run(2000);
+  assert.equal(pbx.seen('incoming').length, 1, 'it gave no such name');
+  assert.equal(caller.counted('supplementary-stray'), 0);
+  assert.equal(caller.seen('released')[0]?.cause, 31);
+});
+
+const REFUSED = [['to nobody', transferTo(''), 1004, 'facility-no-alias']] as const;
 
 for (const [name, argument, code, counted] of REFUSED) {
   test(`callTransferInitiate ${name}: return error ${code}, counted`, () => {
