@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { decodeSignalling } from '../../src/h323/messages.ts';
 import {
   assertSound,
   type Call,
@@ -226,4 +227,22 @@ test('a Setup without a called number is refused with cause 28 and leaves nothin
   it.world.until(() => call.state === 'ended', 5000, 'refusal');
   assert.equal(call.cause, 28);
   finish(it);
+});
+
+test('a Setup says where it comes from over IPv4, and not over IPv6, of which a widespread telephone system dies', () => {
+  for (const family of [4, 6] as const) {
+    const it = pair({ protocol: 'sip' }, { protocol: 'h323', family });
+    const told: boolean[] = [];
+    it.inside.h323!.rewrite = (bytes, direction) => {
+      const decoded = decodeSignalling(bytes);
+      const body = decoded.ok ? decoded.value.uuie?.h323UuPdu.h323MessageBody : undefined;
+      if (direction === 'in' && body?.choice === 'setup')
+        told.push(body.value.sourceCallSignalAddress !== undefined);
+      return bytes;
+    };
+    const [call, taken] = connected(it, it.outside, it.inside);
+    assertSound(it, call, taken);
+    assert.deepEqual(told, [family === 4]);
+    finish(it);
+  }
 });

@@ -1,4 +1,5 @@
 /** Setup (H.225.0 7.3.10): starting a call, and being called. */
+import { isIpv6 } from '../../machine/address.ts';
 import { toH225 } from '../addresses.ts';
 import type { PresentationIndicator, SetupUUIE } from '../asn1/h225-types.ts';
 import type { Call } from '../call.ts';
@@ -102,6 +103,15 @@ function presentation(party: H323Party): PresentationIndicator {
   }
 }
 
+/**
+ * Optional (H.225.0 7.3.10), and where the connection comes from is known to who accepts it. Not over IPv6: chan_ooh323 of Asterisk 22 ends by itself at an
+ * address of that family here, for which its buffer is too small.
+ */
+function sourceAddressOf({ listener }: Connection): Pick<SetupUUIE, 'sourceCallSignalAddress'> {
+  const { advertise } = listener;
+  return isIpv6(advertise.ip) ? {} : { sourceCallSignalAddress: toH225(advertise) };
+}
+
 function sendSetup(stack: Stack, call: Call, connection: Connection): void {
   const command = call.setup!;
   const { peer } = call;
@@ -121,7 +131,7 @@ function sendSetup(stack: Stack, call: Call, connection: Connection): void {
     conferenceID: call.conferenceID,
     conferenceGoal: { choice: 'create', value: null },
     callType: { choice: 'pointToPoint', value: null },
-    sourceCallSignalAddress: toH225(connection.listener.advertise),
+    ...sourceAddressOf(connection),
     mediaWaitForConnect: false,
     canOverlapSend: false,
     ...(fastStart.length === 0 ? {} : { fastStart }),
