@@ -292,6 +292,33 @@ test('a dialog belongs to its peer: another known peer with the right tags gets 
   assert.equal(gw.seen('ended').length, 0);
 });
 
+test('two peers that are one host: requests with the name of either are of its dialog, those of another host are not', () => {
+  const { net, gw, raw } = stage({
+    peers: [
+      { name: 'raw', host: PEER },
+      { name: 'raw-tcp', host: PEER },
+      { name: 'other', host: '192.0.2.10' },
+    ],
+    sources: { [PEER]: 'raw-tcp' }, // as `identify` sees it, whichever of the two was called
+  });
+  gw.command(invite(2, 'raw'));
+  net.run(10);
+  const sent = raw.received[0]!.text;
+  net.send(raw, gw, respond(sent, 200, 'theirs', [`Contact: <sip:200@${PEER}>`], textOf(sdp('answer'))));
+  net.run(10);
+  assert.equal(gw.seen('answered').length, 1);
+  const ours = /;tag=(\S+)/.exec(header(sent, 'From')!)![1]!;
+  const inside = { callId: header(sent, 'Call-ID')!, from: 'theirs', to: ours };
+  const thief = net.peer('192.0.2.10');
+  net.send(thief, gw, request('BYE', { ...inside, cseq: '2 BYE' }));
+  net.run(10);
+  assert.equal(gw.counted('foreign-dialog'), 1);
+  assert.equal(gw.seen('ended').length, 0);
+  net.send(raw, gw, request('BYE', { ...inside, cseq: '3 BYE' }));
+  net.run(10);
+  assert.equal(gw.seen('ended').length, 1);
+});
+
 test('boundToSource: another address of the same peer name is a stranger to the dialog; requests go to the source', () => {
   const { net, gw, raw, inside } = answered(
     { peers: [{ name: 'raw', host: PEER, boundToSource: true }], sources: { '192.0.2.10': 'raw' } },

@@ -17,9 +17,10 @@ import type { Session } from './session.ts';
 
 /** A dialog is the peer's it was made with; where many users share a peer's name, the source address is part of it. */
 export function belongs(session: Session, dialog: Dialog, source: Source): boolean {
-  if (source.peer !== session.peer.name) return false;
-  if (session.peer.boundToSource !== true) return true;
-  return source.hop.remote.ip === dialog.source.hop.remote.ip;
+  const there = source.hop.remote.ip === dialog.source.hop.remote.ip;
+  if (session.peer.boundToSource === true) return source.peer === session.peer.name && there;
+  // One host may be two peers, called in two ways: what comes from there has the name of one of them.
+  return source.peer === session.peer.name || (source.peer === dialog.source.peer && there);
 }
 
 export function receiveDialogAck(
