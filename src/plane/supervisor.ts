@@ -14,8 +14,12 @@ export interface PlaneOptions {
   /** `node`: lanes by Node's TLS although OpenSSL might be called. */
   readonly lanes?: 'auto' | 'node';
   readonly tls: TlsIdentity;
+  /** Seconds without a word of a worker that has streams, until it is ended. Default HUNG_SECONDS. */
+  readonly hungSeconds?: number;
 }
 
+/** Each second a worker with streams reports, at the least that nothing moved. So long a standstill is no busy machine. */
+const HUNG_SECONDS = 15;
 const READY_MS = 10_000;
 const STOP_MS = 1000;
 /** A worker that keeps dying is started again ever more slowly. */
@@ -38,6 +42,8 @@ interface Shard {
   /** Closes commanded and not yet posted. */
   closes: PlaneCommand[];
   closeTimer: NodeJS.Timeout | undefined;
+  /** Seconds, as counted while main itself runs, in which nothing was heard of it. */
+  unheard: number;
   readonly sessions: Map<SessionId, SessionCommand>;
   readonly legs: Map<string, StreamLegConfig>;
   /** Last known state of each leg, by key, and when it was taken (wall clock). */
@@ -55,6 +61,7 @@ export class PlaneSupervisor {
   #shards: Shard[] = [];
   #stopping = false;
   #next = 0;
+  #watch: NodeJS.Timeout | undefined;
 
   get shards(): number {
     return this.#shards.length;
@@ -67,6 +74,17 @@ export class PlaneSupervisor {
     for (let number = 0; number < count; number++) this.#shards.push(newShard(number));
     await Promise.all(this.#shards.map((shard) => this.#startShard(shard)));
     for (const shard of this.#shards) this.#restore(shard);
+    this.#watch = setInterval(() => this.#endHung(options.hungSeconds ?? HUNG_SECONDS), 1000);
+    this.#watch.unref();
+  }
+
+  /** A worker that lives and does nothing any more is as good as dead, and its successor is better. */
+  #endHung(seconds: number): void {
+    for (const shard of this.#shards) {
+      const reports = shard.ready && shard.report !== undefined && shard.legs.size > 0;
+      shard.unheard = reports ? shard.unheard + 1 : 0;
+      if (shard.unheard > seconds) shard.child?.kill('SIGKILL');
+    }
   }
 
   /** Process ids of the workers, for the operator and the benches. */
@@ -121,6 +139,7 @@ export class PlaneSupervisor {
   /** Ends all streams and lanes. Resolves when the workers are gone. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    clearInterval(this.#watch);
     await Promise.all(this.#shards.map((shard) => stopShard(shard)));
     this.#shards = [];
   }
@@ -162,6 +181,7 @@ export class PlaneSupervisor {
   }
 
   #message(shard: Shard, message: ToMain, ready: () => void): void {
+    shard.unheard = 0;
     if (message.type === 'snapshot') {
       const at = Date.now();
       for (const leg of message.legs) {
@@ -180,6 +200,7 @@ export class PlaneSupervisor {
   #died(shard: Shard, reason: string): void {
     shard.child = undefined;
     shard.ready = false;
+    shard.unheard = 0;
     // Its successor never knew the streams whose close waits.
     clearTimeout(shard.closeTimer);
     shard.closeTimer = undefined;
@@ -222,6 +243,7 @@ function newShard(number: number): Shard {
     restarts: 0,
     timer: undefined,
     ready: false,
+    unheard: 0,
     report: undefined,
     draining: false,
     closes: [],
