@@ -14,7 +14,7 @@ import type {
   ResponseMessage,
 } from '../../src/h323/asn1/h245-types.ts';
 import { H225_PROTOCOL } from '../../src/h323/identity.ts';
-import { decodeSignalling, encodeH245, encodeSignalling } from '../../src/h323/messages.ts';
+import { decodeSignalling, encodeFastStart, encodeH245, encodeSignalling } from '../../src/h323/messages.ts';
 import { TpktFramer, tpktPacket } from '../../src/h323/tpkt.ts';
 import { type Call, connected, finish, type Pair, pair } from './h323-world.ts';
 import { terminationConfig } from './sim-config.ts';
@@ -29,7 +29,8 @@ class Voice {
   #reference = -1;
   #guid: Uint8Array | undefined;
 
-  constructor(it: Pair) {
+  /** `fastStart`: in place of what the phone's Setup proposes. */
+  constructor(it: Pair, fastStart?: readonly Uint8Array[]) {
     this.#it = it;
     const { h323 } = it.world;
     const carry = h323.output.bind(h323);
@@ -44,6 +45,12 @@ class Voice {
           this.#connection = out.connection;
           this.#reference = decoded.value.q931.callReference;
           this.#guid = body.value.callIdentifier!.guid;
+          if (fastStart === undefined) continue;
+          const { h323UuPdu } = decoded.value.uuie!;
+          const h323MessageBody = { choice: 'setup' as const, value: { ...body.value, fastStart } };
+          const changed = { ...h323UuPdu, h323MessageBody };
+          const bytes = tpktPacket(encodeSignalling(decoded.value.q931, { h323UuPdu: changed }));
+          return carry(host, { ...out, bytes });
         }
       }
       carry(host, out);
@@ -405,4 +412,68 @@ test('modes and capability sets without end: what reaches the PBX is held to a r
   assert.ok(taken.sip!.modifiesSeen <= 52, `${taken.sip!.modifiesSeen} changes in 30 s`);
   it.world.run(5000);
   finish(it);
+});
+
+const proposal = fc.oneof(
+  { weight: 1, arbitrary: fc.uint8Array({ maxLength: 30 }) },
+  {
+    weight: 9,
+    arbitrary: fc
+      .record({
+        number: channel,
+        type: dataType,
+        session: fc.constantFrom(0, 1, 1, 2, 3, 255),
+        to: fc.option(address),
+        reverse: fc.boolean(),
+      })
+      .map(({ number, type, session, to, reverse }) => {
+        const multiplexParameters = {
+          choice: 'h2250LogicalChannelParameters' as const,
+          value: {
+            sessionID: session,
+            ...(to === null ? {} : { mediaChannel: to, mediaControlChannel: to }),
+          },
+        };
+        return encodeFastStart({
+          forwardLogicalChannelNumber: number,
+          forwardLogicalChannelParameters: {
+            dataType: reverse ? { choice: 'nullData', value: null } : type,
+            multiplexParameters: reverse
+              ? { choice: 'h2250LogicalChannelParameters', value: { sessionID: 0 } }
+              : multiplexParameters,
+          },
+          ...(reverse ? { reverseLogicalChannelParameters: { dataType: type, multiplexParameters } } : {}),
+        });
+      }),
+  },
+);
+
+test(`${RUNS} Setups that propose channels no terminal proposes`, () => {
+  let answered = 0;
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 1_000_000 }),
+      fc.array(proposal, { maxLength: 12 }),
+      fc.array(fc.tuple(step, fc.nat(3000)), { maxLength: 6 }),
+      (seed, fastStart, steps) => {
+        const it = stranger({ seed });
+        const voice = new Voice(it, fastStart);
+        const call = it.outside.call('601');
+        it.world.run(3000);
+        const taken = it.inside.calls().at(-1);
+        if (taken?.state === 'connected' && call.state === 'connected') {
+          answered++;
+          for (const [s, wait] of steps) {
+            perform(it, voice, [call, taken], s);
+            it.world.run(wait);
+          }
+        }
+        it.world.run(40_000);
+        for (const target of it.world.termination.mediaTargets) assert.equal(target, '203.0.113.7');
+        finish(it);
+      },
+    ),
+    { numRuns: RUNS },
+  );
+  assert.ok(answered > RUNS / 4, `${answered} calls came of it`);
 });
