@@ -37,12 +37,16 @@ export class TlsAcceptor {
   accept(raw: Socket, settled: () => void): void {
     const remote = remoteOf(raw);
     const key = formatAddress(remote);
+    let over = false;
     const handshake: Handshake = {
       raw,
       reason: undefined,
       finish: () => {
+        if (over) return;
+        over = true;
         clearTimeout(timer);
-        this.#pending.delete(key);
+        // Connections that were reset before they came here have no address any more, all the same one, and a port may be used again at once.
+        if (this.#pending.get(key) === handshake) this.#pending.delete(key);
         settled();
       },
     };
@@ -53,7 +57,7 @@ export class TlsAcceptor {
     this.#pending.set(key, handshake);
     raw.on('error', () => undefined);
     raw.once('close', () => {
-      if (this.#pending.get(key) !== handshake) return;
+      if (over) return;
       handshake.finish();
       this.#handlers.onRefused(handshake.reason ?? 'handshake-reset', remote);
     });
