@@ -5,6 +5,7 @@ import type { PlaneCommand, PlaneEvent, SessionId, StreamLegConfig } from '../me
 import type { TlsIdentity } from '../net/tls.ts';
 import type { LegSnapshot, SessionCommand } from './engine.ts';
 import type { LegState } from './stream-leg.ts';
+import { WaitingCommands } from './waiting-commands.ts';
 import type { ToMain, ToWorker } from './worker-messages.ts';
 
 export interface PlaneOptions {
@@ -26,7 +27,6 @@ const STOP_MS = 1000;
 const RESTART_FIRST_MS = 50;
 const RESTART_MAX_MS = 5000;
 const STABLE_MS = 10_000;
-const CLOSE_WITHIN_MS = 20;
 
 /** What main knows of one worker, enough to give a successor the same work. */
 interface Shard {
@@ -39,9 +39,7 @@ interface Shard {
   ready: boolean;
   report: PlaneCommand | undefined;
   draining: boolean;
-  /** Closes commanded and not yet posted. */
-  closes: PlaneCommand[];
-  closeTimer: NodeJS.Timeout | undefined;
+  readonly waiting: WaitingCommands;
   /** Seconds, as counted while main itself runs, in which nothing was heard of it. */
   unheard: number;
   readonly sessions: Map<SessionId, SessionCommand>;
@@ -103,13 +101,7 @@ export class PlaneSupervisor {
     }
     remember(target, command);
     // While it is down or starting, the successor gets everything from memory.
-    if (!target.ready) return;
-    if (command.kind === 'close') {
-      // The call is over: its close may wait for the next command of another, and waking the worker costs more than closing.
-      target.closes.push(command);
-      target.closeTimer ??= setTimeout(() => flushCloses(target), CLOSE_WITHIN_MS);
-    } else if (target.closes.length > 0) flushCloses(target, command);
-    else post(target, { type: 'command', command });
+    if (target.ready) target.waiting.add(command);
   }
 
   /**
@@ -201,10 +193,8 @@ export class PlaneSupervisor {
     shard.child = undefined;
     shard.ready = false;
     shard.unheard = 0;
-    // Its successor never knew the streams whose close waits.
-    clearTimeout(shard.closeTimer);
-    shard.closeTimer = undefined;
-    shard.closes = [];
+    // Its successor gets everything from memory, and never knew the streams whose close waits.
+    shard.waiting.clear();
     if (this.#stopping) return;
     this.onEvent(shard.number, { kind: 'shard-lost', shard: shard.number, reason });
     if (Date.now() - shard.startedAt > STABLE_MS) shard.restarts = 0;
@@ -236,7 +226,7 @@ export class PlaneSupervisor {
 }
 
 function newShard(number: number): Shard {
-  return {
+  const shard: Shard = {
     number,
     child: undefined,
     startedAt: 0,
@@ -246,12 +236,12 @@ function newShard(number: number): Shard {
     unheard: 0,
     report: undefined,
     draining: false,
-    closes: [],
-    closeTimer: undefined,
+    waiting: new WaitingCommands((commands) => post(shard, { type: 'commands', commands })),
     sessions: new Map(),
     legs: new Map(),
     states: new Map(),
   };
+  return shard;
 }
 
 function remember(shard: Shard, command: PlaneCommand): void {
@@ -306,15 +296,6 @@ function older(state: LegState, age: number): LegState {
   return { ...state, rebuild: { ...state.rebuild, age: state.rebuild.age + age } };
 }
 
-/** Posts the closes that wait, and `then` after them. */
-function flushCloses(shard: Shard, then?: PlaneCommand): void {
-  clearTimeout(shard.closeTimer);
-  shard.closeTimer = undefined;
-  const commands = then === undefined ? shard.closes : [...shard.closes, then];
-  shard.closes = [];
-  if (commands.length > 0) post(shard, { type: 'commands', commands });
-}
-
 function post(shard: Shard, message: ToWorker): void {
   if (shard.child?.connected === true) shard.child.send(message, ignore);
 }
@@ -329,7 +310,7 @@ async function stopShard(shard: Shard): Promise<void> {
       clearTimeout(timer);
       resolve();
     });
-    flushCloses(shard);
+    shard.waiting.flush();
     post(shard, { type: 'stop' });
   });
   shard.child = undefined;
