@@ -10,7 +10,7 @@ import type { SipResponse } from './message.ts';
 import type { Query, Target } from './resolve.ts';
 import type { HeaderPair } from './serialize.ts';
 import type { Stack } from './stack.ts';
-import type { ClientTransaction, Outgoing } from './transaction/client.ts';
+import type { ClientSpec, ClientTransaction, Outgoing } from './transaction/client.ts';
 import { DATAGRAM_REQUEST_BYTES } from './transport.ts';
 
 /** How long a destination that refused TCP is not asked again, and how many are remembered. */
@@ -143,11 +143,10 @@ export class ClientRequest {
     this.attempt = attempt;
     this.provisional = false;
     const { ack } = this.#spec;
-    this.transaction = table.client({
+    const spec: ClientSpec = {
       method: this.#spec.method,
       branch,
       hop,
-      message,
       peer: this.#spec.peer?.name ?? '',
       session: this.#spec.session,
       ...(ack === undefined ? {} : { ack: (toTag: string) => ack(attempt, toTag) }),
@@ -156,7 +155,8 @@ export class ClientRequest {
         failed: (why) => this.#failed(attempt, why),
         terminated: () => this.#terminated(attempt),
       },
-    });
+    };
+    this.transaction = table.client(spec, message);
     return true;
   }
 

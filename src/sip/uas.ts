@@ -89,7 +89,8 @@ export class Uas {
     if (!table.reserve) return this.#full(cancel, source);
     const transaction = table.server(cancel, source);
     transaction.session = invite.session;
-    const toTag = this.tag(invite.request);
+    // 9.1: Call-ID, From tag, CSeq number and branch are the same in both.
+    const toTag = this.tag(cancel);
     transaction.respond(200, buildResponse(cancel, 200, source.hop, { toTag }));
     if (!invite.answered) invite.user.cancelled?.(cancel);
   }

@@ -17,12 +17,13 @@ export function sendBye(stack: Stack, session: Session, dialog: Dialog, q850: nu
 
 /** RFC 3261 15.1.2. */
 export function receiveBye(session: Session, dialog: Dialog, transaction: ServerTransaction): void {
-  transaction.respond(200, buildResponse(transaction.request, 200, transaction.source.hop));
+  const { request, source } = transaction;
+  transaction.respond(200, buildResponse(request, 200, source.hop));
   // A caller may end one early dialog; the callee may not, but then only that fork is gone.
   if (session.role === 'uac' && session.state === 'setup') return session.removeDialog(dialog);
   answerPending(session, 487);
   stopWaitingForAck(session);
-  session.end({ by: 'far-end', status: 0, ...q850Field(q850Of(transaction.request)) });
+  session.end({ by: 'far-end', status: 0, ...q850Field(q850Of(request)) });
 }
 
 /** 15.1.2: requests of the far end that still wait are answered before the session goes. */

@@ -23,25 +23,26 @@ export function sendCancel(stack: Stack, session: Session, invite: OutgoingInvit
   if (attempt === undefined || transaction === undefined) return;
   invite.cancel = 'sent';
   const { caller } = invite;
-  stack.table.client({
+  const message = buildRequest({
+    method: 'CANCEL',
+    uri: formatUri(caller.requestUri),
+    hop: transaction.hop,
+    branch: attempt.branch,
+    sequence: attempt.sequence,
+    from: tagged(caller.local, caller.localTag),
+    to: caller.remote,
+    callId: caller.callId,
+    headers: reasonHeaders(invite.cancelReason),
+  });
+  const spec = {
     method: 'CANCEL',
     branch: attempt.branch,
     hop: transaction.hop,
     peer: session.peer.name,
     session: session.ref,
-    message: buildRequest({
-      method: 'CANCEL',
-      uri: formatUri(caller.requestUri),
-      hop: transaction.hop,
-      branch: attempt.branch,
-      sequence: attempt.sequence,
-      from: tagged(caller.local, caller.localTag),
-      to: caller.remote,
-      callId: caller.callId,
-      headers: reasonHeaders(invite.cancelReason),
-    }),
     user: { response: () => undefined, failed: () => undefined },
-  });
+  };
+  stack.table.client(spec, message);
   // 9.1: no final response within 64*T1 of the CANCEL, and the INVITE counts as cancelled.
   session.expect(stack.core.now + TRANSACTION_LIFE, () => invite.request.abandon());
 }

@@ -1,6 +1,6 @@
 /** The caller's side of a new session (RFC 3261 13.2): INVITE, provisional and final responses, forks. */
 import { ALLOW, buildRequest, contactFor, OFFERED, tagged } from '../build.ts';
-import type { SipCommand, SipPeer, SipTarget } from '../contract.ts';
+import type { SipBody, SipCommand, SipPeer, SipTarget } from '../contract.ts';
 import type { Core, Source } from '../core.ts';
 import { type Caller, type Dialog, dialogOfResponse } from '../dialog.ts';
 import { firstHeader, nameAddresses } from '../header/access.ts';
@@ -132,6 +132,12 @@ function privateHeaders(command: InviteCommand, host: string): HeaderPair[] {
   return out;
 }
 
+interface OwnParts {
+  readonly maxForwards: number;
+  readonly identity: readonly HeaderPair[];
+  readonly body: SipBody | undefined;
+}
+
 function send(
   stack: Stack,
   session: Session,
@@ -142,6 +148,12 @@ function send(
 ): void {
   const uri = formatUri(caller.requestUri);
   const callingKey = `${caller.callId}\n${caller.localTag}`;
+  // What only the INVITE itself says: its transaction outlives the answer by half a minute, and these closures with it.
+  let own: OwnParts | undefined = {
+    maxForwards: Math.min(Math.floor(command.hops), 255),
+    identity,
+    body: command.body,
+  };
   const build = (attempt: Attempt, method: string, toTag: string): Outgoing =>
     buildRequest({
       method,
@@ -151,18 +163,18 @@ function send(
       to: tagged(caller.remote, toTag),
       callId: caller.callId,
       // 17.1.1.3: the ACK of a failure carries nothing of the INVITE but what identifies it.
-      ...(method === 'ACK'
+      ...(method === 'ACK' || own === undefined
         ? {}
         : {
-            maxForwards: Math.min(Math.floor(command.hops), 255),
+            maxForwards: own.maxForwards,
             headers: [
               ['Contact', contactFor(attempt.hop.listener)],
               ['Allow', ALLOW],
               ['Supported', OFFERED],
-              ...identity,
+              ...own.identity,
               ...attempt.authorization,
             ],
-            body: command.body,
+            body: own.body,
           }),
     });
   const request = new ClientRequest(stack, {
@@ -174,7 +186,10 @@ function send(
     nextSequence: () => ++invite.sequence,
     build: (attempt) => build(attempt, 'INVITE', ''),
     ack: (attempt, toTag) => build(attempt, 'ACK', toTag),
-    response: (response, source) => receive(stack, session, invite, response, source),
+    response: (response, source) => {
+      if (response.status >= 200) own = undefined;
+      receive(stack, session, invite, response, source);
+    },
     failed: (why) => {
       const status = why === 'timeout' ? 408 : 503; // 8.1.3.1
       session.end({ by: why, status });

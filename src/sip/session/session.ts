@@ -164,6 +164,7 @@ export class Session {
     this.timer.set(undefined);
     this.reliable?.alarm.set(undefined);
     this.modifyLater = undefined;
+    this.lastBody = undefined;
     this.refer = undefined;
     this.referring?.alarm.set(undefined);
     this.referring = undefined;

@@ -25,7 +25,6 @@ export interface ClientSpec {
   readonly method: string;
   readonly branch: string;
   readonly hop: Hop;
-  readonly message: Outgoing;
   /** INVITE only: the ACK to a non-2xx response, whose To tag is given (17.1.1.3). */
   readonly ack?: (toTag: string) => Outgoing;
   /** The peer whose answers count, '' for any source at the hop's address. */
@@ -42,10 +41,19 @@ export class ClientTransaction {
   readonly #machine: InviteClient | NonInviteClient;
   readonly #link: Link | undefined;
   readonly #alarm;
+  /** The request, until nothing can make us repeat it. */
+  #message: Outgoing | undefined;
   #sent = false;
 
-  constructor(core: Core, table: TransactionTable, transport: Transport, spec: ClientSpec) {
+  constructor(
+    core: Core,
+    table: TransactionTable,
+    transport: Transport,
+    spec: ClientSpec,
+    message: Outgoing,
+  ) {
     this.spec = spec;
+    this.#message = message;
     this.#core = core;
     this.#table = table;
     const reliable = spec.hop.transport !== 'udp';
@@ -88,13 +96,14 @@ export class ClientTransaction {
   }
 
   #run(actions: readonly ClientAction[], response?: SipResponse, source?: Source): void {
-    const { user, message, ack } = this.spec;
+    const { user, ack } = this.spec;
     // The alarm first: what the user does in a callback may end this transaction.
     this.#alarm.set(alarmOf(this.#machine));
+    if (this.#machine.absorbs) this.#message = undefined;
     for (const action of actions) {
       switch (action) {
         case 'send':
-          this.#send(message);
+          this.#sendRequest();
           break;
         case 'ack':
           if (ack !== undefined && response !== undefined) this.#send(ack(response.toTag));
@@ -116,12 +125,16 @@ export class ClientTransaction {
     }
   }
 
+  #sendRequest(): void {
+    if (this.#message === undefined) return;
+    if (this.#sent) this.#link?.send(this.#message.bytes);
+    else this.#send(this.#message);
+    this.#sent = true;
+  }
+
   #send(message: Outgoing): void {
     this.#link?.send(message.bytes);
-    if (!this.#sent || message !== this.spec.message) {
-      this.#core.trace('out', this.hop, message.line, this.spec.session);
-    }
-    this.#sent = true;
+    this.#core.trace('out', this.hop, message.line, this.spec.session);
   }
 
   #finish(): void {

@@ -22,7 +22,9 @@ const NOBODY: ServerUser = {};
 
 /** Carries an INVITE or non-INVITE server machine. */
 export class ServerTransaction {
-  readonly request: SipRequest;
+  readonly method: string;
+  /** Its To had no tag: it starts something new. */
+  readonly outsideDialog: boolean;
   readonly source: Source;
   readonly key: string;
   readonly mergeKey: string;
@@ -38,6 +40,7 @@ export class ServerTransaction {
   readonly #machine: InviteServer | NonInviteServer;
   readonly #alarm;
   readonly #unwatch: () => void;
+  #request: SipRequest | undefined;
   #last: Outgoing | undefined;
   /** The connection is gone: responses go over one that was opened to the sender. */
   #detached = false;
@@ -51,7 +54,9 @@ export class ServerTransaction {
     request: SipRequest,
     source: Source,
   ) {
-    this.request = request;
+    this.#request = request;
+    this.method = request.method;
+    this.outsideDialog = request.toTag === '';
     this.source = source;
     this.key = keys.key;
     this.mergeKey = keys.mergeKey;
@@ -68,9 +73,15 @@ export class ServerTransaction {
     table.addServer(this);
   }
 
+  /** Until a final response was sent; from then on whoever asks for it has a bug, and gets an exception. */
+  get request(): SipRequest {
+    if (this.#request === undefined) throw new Error('bug: the request was answered and forgotten');
+    return this.#request;
+  }
+
   /** Sends a response; a no-op where the state forbids it (a final one was sent). */
   respond(status: number, message: Outgoing): void {
-    if (this.answered && !(status < 300 && this.request.method === 'INVITE')) return;
+    if (this.answered && !(status < 300 && this.method === 'INVITE')) return;
     const before = this.#last;
     this.#last = message;
     const actions = this.#machine.respond(status, this.#core.now);
@@ -80,9 +91,13 @@ export class ServerTransaction {
     this.#run(actions);
   }
 
-  /** There is nothing more to tell the user: for the half minute that the transaction lives on, it does not hold a whole session. */
+  /**
+   * There is nothing more to tell the user: for the half minute that the transaction lives on, it holds neither a whole session nor the
+   * request with the datagram it came in.
+   */
   #answeredNow(): void {
     this.answered = true;
+    this.#request = undefined;
     if (!this.#detached) this.user = NOBODY;
   }
 

@@ -4,7 +4,7 @@ import { decrease, increase } from '../counts.ts';
 import type { SipRequest, SipResponse } from '../message.ts';
 import type { Transport } from '../transport.ts';
 import { formatUri } from '../uri.ts';
-import { type ClientSpec, ClientTransaction } from './client.ts';
+import { type ClientSpec, ClientTransaction, type Outgoing } from './client.ts';
 import { ServerTransaction } from './server.ts';
 
 /** Requests inside dialogs and our own may go this far above the cap: calls in progress must still end. */
@@ -54,8 +54,8 @@ export class TransactionTable {
     return this.size < RESERVE * this.#core.options.limits.transactions;
   }
 
-  client(spec: ClientSpec): ClientTransaction {
-    return new ClientTransaction(this.#core, this, this.#transport, spec);
+  client(spec: ClientSpec, message: Outgoing): ClientTransaction {
+    return new ClientTransaction(this.#core, this, this.#transport, spec, message);
   }
 
   server(request: SipRequest, source: Source): ServerTransaction {
@@ -100,7 +100,7 @@ export class TransactionTable {
 
   addServer(server: ServerTransaction): void {
     this.#servers.set(server.key, server);
-    if (server.request.toTag !== '') return;
+    if (!server.outsideDialog) return;
     this.#merged.set(server.mergeKey, server);
     const { ip } = server.source.hop.remote;
     increase(this.#perSource, ip);
@@ -109,7 +109,7 @@ export class TransactionTable {
   removeServer(server: ServerTransaction): void {
     if (this.#servers.get(server.key) !== server) return;
     this.#servers.delete(server.key);
-    if (server.request.toTag === '') decrease(this.#perSource, server.source.hop.remote.ip);
+    if (server.outsideDialog) decrease(this.#perSource, server.source.hop.remote.ip);
     if (this.#merged.get(server.mergeKey) === server) this.#merged.delete(server.mergeKey);
   }
 }
