@@ -31,6 +31,8 @@ const MSGHDR = 64; // struct mmsghdr
 const IOVEC = 16;
 const NAME = 32; // room for a sockaddr_in6 (28)
 const SLOT = 2048;
+/** In one piece of memory, which lives as long as the last of them. */
+const DESTINATIONS = 64;
 
 /** System calls as plain functions of numbers. */
 interface Calls {
@@ -129,6 +131,9 @@ export class KoffiUdp implements Udp {
   readonly #namesView: DataView;
   readonly #messages: DataView;
   readonly #messagesAt: number;
+  /** Destinations come from pieces of memory that hold many: asking for one, and for its address, costs as much as a system call. */
+  #destinations: NativeMemory;
+  #destination = 0;
   /** A sockaddr's length, told and asked back. */
   readonly #nameLength: NativeMemory;
   readonly #nameLengthView: DataView;
@@ -177,6 +182,7 @@ export class KoffiUdp implements Udp {
     this.#nameLength = native.allocate(4);
     this.#nameLengthView = viewOf(this.#nameLength.bytes);
     this.#scratch = native.allocate(64);
+    this.#destinations = native.allocate(DESTINATIONS * NAME);
     this.buffers = this.#probe();
     const m = this.#messages;
     for (let i = 0; i < BATCH; i++) {
@@ -228,9 +234,14 @@ export class KoffiUdp implements Udp {
   destination(address: Address): Destination | undefined {
     const source = parseSource(address);
     if (source === undefined || address.port <= 0) return undefined;
-    const memory = this.#native.allocate(NAME);
-    const length = writeSockaddr(viewOf(memory.bytes), source);
-    const made: KoffiDestination = { address, memory: memory.bytes, at: memory.address, length };
+    if (this.#destination === DESTINATIONS) {
+      this.#destinations = this.#native.allocate(DESTINATIONS * NAME);
+      this.#destination = 0;
+    }
+    const { bytes, address: block } = this.#destinations;
+    const offset = this.#destination++ * NAME;
+    const length = writeSockaddr(viewOf(bytes), source, offset);
+    const made: KoffiDestination = { address, memory: bytes, at: block + offset, length };
     return made;
   }
 
@@ -393,19 +404,19 @@ export class KoffiUdp implements Udp {
   }
 }
 
-/** struct sockaddr_in or sockaddr_in6; returns its length. */
-function writeSockaddr(view: DataView, source: SourceWords): number {
-  for (let i = 0; i < 28; i++) view.setUint8(i, 0);
-  view.setUint16(2, source.port);
+/** struct sockaddr_in or sockaddr_in6 at offset `at`; returns its length. */
+function writeSockaddr(view: DataView, source: SourceWords, at = 0): number {
+  for (let i = 0; i < 28; i += 4) view.setUint32(at + i, 0);
+  view.setUint16(at + 2, source.port);
   if (isV4(source)) {
-    view.setUint16(0, AF_INET, true);
-    view.setInt32(4, source.d);
+    view.setUint16(at, AF_INET, true);
+    view.setInt32(at + 4, source.d);
     return 16;
   }
-  view.setUint16(0, AF_INET6, true);
-  view.setInt32(8, source.a);
-  view.setInt32(12, source.b);
-  view.setInt32(16, source.c);
-  view.setInt32(20, source.d);
+  view.setUint16(at, AF_INET6, true);
+  view.setInt32(at + 8, source.a);
+  view.setInt32(at + 12, source.b);
+  view.setInt32(at + 16, source.c);
+  view.setInt32(at + 20, source.d);
   return 28;
 }

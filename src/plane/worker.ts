@@ -386,16 +386,21 @@ function send(message: ToMain): void {
 function ignore(): void {}
 
 let starting: Promise<Worker> | undefined;
+let started: Worker | undefined;
 
 process.on('message', (raw, handle) => {
   const message = raw as ToWorker;
   if (message.type === 'start') {
     const worker = new Worker(message);
-    starting = worker.run(message).then(() => worker);
+    starting = worker.run(message).then(() => {
+      started = worker;
+      return worker;
+    });
     return;
   }
-  // In order: everything waits for the start.
-  void starting?.then((worker) => worker.message(message, handle as Socket | undefined));
+  // In order: everything waits for the start, and what waited is done with before the event loop brings more.
+  if (started !== undefined) started.message(message, handle as Socket | undefined);
+  else void starting?.then((worker) => worker.message(message, handle as Socket | undefined));
 });
 
 // Main is gone: nobody could close the calls any more.

@@ -5,6 +5,7 @@ import type { SipBody, SipListener } from './contract.ts';
 import type { Hop } from './core.ts';
 import type { Dialog } from './dialog.ts';
 import { formatNameAddress } from './header/name-address.ts';
+import { NO_PARAMETERS } from './header/scanner.ts';
 import type { NameAddress, SipRequest } from './message.ts';
 import { replyTo } from './reply.ts';
 import type { Attempt } from './request.ts';
@@ -111,11 +112,20 @@ function viaOf(hop: Hop, branch: string): string {
   return `SIP/2.0/${hop.transport.toUpperCase()} ${sentBy};branch=${branch}${rport}`;
 }
 
+/** Said in nearly every message, and the same for as long as the listener is. */
+const contacts = new WeakMap<SipListener, string>();
+
 /** Contact as the far end reaches this hop's listener. */
 export function contactFor(listener: SipListener, user = ''): string {
-  const { ip, port } = listener.advertise;
-  const { transport } = listener;
-  const parameters = new Map(transport === 'udp' ? [] : [['transport', transport]]);
+  if (user !== '') return contactOfUser(listener, user);
+  const known = contacts.get(listener) ?? contactOfUser(listener, user);
+  contacts.set(listener, known);
+  return known;
+}
+
+function contactOfUser({ advertise, transport }: SipListener, user: string): string {
+  const { ip, port } = advertise;
+  const parameters = transport === 'udp' ? NO_PARAMETERS : new Map([['transport', transport]]);
   return formatNameAddress({ uri: sipUri(user, ip, port, parameters) });
 }
 

@@ -5,6 +5,7 @@ import type { Core, Hop, Source } from './core.ts';
 import { headerValues, nameAddresses, optionTags } from './header/access.ts';
 import { formatNameAddress } from './header/name-address.ts';
 import { canonicalIp } from './host.ts';
+import { tableKey } from './key.ts';
 import type { NameAddress, SipMessage, SipRequest, SipResponse, SipUri } from './message.ts';
 import { type Query, queryOfPeer, type Target } from './resolve.ts';
 import type { Outgoing } from './transaction/client.ts';
@@ -31,7 +32,7 @@ export interface Dialog {
 }
 
 export function dialogKey(callId: string, localTag: string, remoteTag: string): string {
-  return `${callId}\n${localTag}\n${remoteTag}`;
+  return tableKey([callId, localTag, remoteTag]);
 }
 
 export function keyOf(dialog: Dialog): string {

@@ -7,6 +7,7 @@ import { firstHeader, nameAddresses } from '../header/access.ts';
 import { formatNameAddress } from '../header/name-address.ts';
 import { formatReplaces } from '../header/replaces.ts';
 import { parseRetryAfter } from '../header/retry-after.ts';
+import { NO_PARAMETERS } from '../header/scanner.ts';
 import type { SipResponse, SipUri } from '../message.ts';
 import { type Attempt, ClientRequest } from '../request.ts';
 import { type Query, queryOfPeer, type Target } from '../resolve.ts';
@@ -85,9 +86,8 @@ function requestUri(command: InviteCommand, peer: SipPeer): SipUri {
     return { ...target, parameters, headers: '' };
   }
   const { transport } = peer;
-  const parameters = new Map(
-    transport === undefined || transport === 'udp' ? [] : [['transport', transport]],
-  );
+  const udp = transport === undefined || transport === 'udp';
+  const parameters = udp ? NO_PARAMETERS : new Map([['transport', transport]]);
   return sipUri(command.parties.to.user, peer.host, peer.port, parameters);
 }
 

@@ -41,7 +41,7 @@ export class ServerTransaction {
   readonly #alarm;
   readonly #unwatch: () => void;
   #request: SipRequest | undefined;
-  #last: Outgoing | undefined;
+  #last: Uint8Array | undefined;
   /** The connection is gone: responses go over one that was opened to the sender. */
   #detached = false;
   #link: Link | undefined;
@@ -83,11 +83,11 @@ export class ServerTransaction {
   respond(status: number, message: Outgoing): void {
     if (this.answered && !(status < 300 && this.method === 'INVITE')) return;
     const before = this.#last;
-    this.#last = message;
+    this.#last = message.bytes;
     const actions = this.#machine.respond(status, this.#core.now);
     if (status >= 200) this.#answeredNow();
     if (actions.length === 0) this.#last = before;
-    else if (before !== message) this.#core.trace('out', this.hop, message.line, this.session);
+    else if (before !== message.bytes) this.#core.trace('out', this.hop, message.line, this.session);
     this.#run(actions);
   }
 
@@ -147,15 +147,16 @@ export class ServerTransaction {
 
   /** No new state: 100 is no answer of the user. */
   #trying(): void {
-    this.#last = buildResponse(this.request, 100, this.source.hop);
-    this.#core.trace('out', this.hop, this.#last.line, this.session);
+    const { bytes, line } = buildResponse(this.request, 100, this.source.hop);
+    this.#last = bytes;
+    this.#core.trace('out', this.hop, line, this.session);
     this.#send();
   }
 
   #send(): void {
     if (this.#last === undefined) return;
-    if (this.#link === undefined) this.#transport.send(this.hop, this.#last.bytes);
-    else this.#link.send(this.#last.bytes);
+    if (this.#link === undefined) this.#transport.send(this.hop, this.#last);
+    else this.#link.send(this.#last);
   }
 
   #finish(): void {

@@ -1,6 +1,7 @@
 /** All transactions and how messages find theirs (RFC 3261 17.1.3, 17.2.3). */
 import type { Core, Source } from '../core.ts';
 import { decrease, increase } from '../counts.ts';
+import { tableKey } from '../key.ts';
 import type { SipRequest, SipResponse } from '../message.ts';
 import type { Transport } from '../transport.ts';
 import { formatUri } from '../uri.ts';
@@ -66,7 +67,7 @@ export class TransactionTable {
   /** 17.1.3: same branch and CSeq method; and it comes from where the request went. */
   matchResponse(response: SipResponse, source: Source): ClientTransaction | undefined {
     const via = response.vias[0]!;
-    const client = this.#clients.get(`${via.branch} ${response.cseq.method}`);
+    const client = this.#clients.get(tableKey([via.branch, response.cseq.method]));
     if (client === undefined || !client.answers(source)) return undefined;
     // 18.1.2: sent-by must be ours; more than one Via was not for us (8.1.3.3).
     const { advertise } = client.hop.listener;
@@ -90,11 +91,11 @@ export class TransactionTable {
   }
 
   addClient(client: ClientTransaction): void {
-    this.#clients.set(`${client.spec.branch} ${client.spec.method}`, client);
+    this.#clients.set(tableKey([client.spec.branch, client.spec.method]), client);
   }
 
   removeClient(client: ClientTransaction): void {
-    const key = `${client.spec.branch} ${client.spec.method}`;
+    const key = tableKey([client.spec.branch, client.spec.method]);
     if (this.#clients.get(key) === client) this.#clients.delete(key);
   }
 
@@ -121,13 +122,13 @@ export class TransactionTable {
 function serverKey(request: SipRequest, source: Source, as = request.method): string {
   const via = request.vias[0]!;
   const method = as === 'ACK' ? 'INVITE' : as;
-  const sender = `${source.hop.remote.ip}\n${via.host}:${via.port ?? ''}\n${method}`;
-  if (/^z9hg4bk/i.test(via.branch)) return `${sender}\n${via.branch}`;
+  const sender = [source.hop.remote.ip, via.host, via.port ?? '', method, via.branch];
+  if (/^z9hg4bk/i.test(via.branch)) return tableKey(sender);
   const { callId, fromTag, cseq, uri } = request;
-  return `${sender}\n${via.branch}\n${callId}\n${fromTag}\n${cseq.number}\n${formatUri(uri)}`;
+  return tableKey([...sender, callId, fromTag, cseq.number, formatUri(uri)]);
 }
 
 function mergeKey(request: SipRequest, source: Source): string {
   const { callId, fromTag, cseq } = request;
-  return `${source.peer}\n${callId}\n${fromTag}\n${cseq.number} ${cseq.method}`;
+  return tableKey([source.peer, callId, fromTag, cseq.number, cseq.method]);
 }
