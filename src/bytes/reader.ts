@@ -7,13 +7,11 @@ export class Reader {
   readonly end: number;
   offset: number;
   failed = false;
-  #view: DataView;
 
   constructor(bytes: Uint8Array, start = 0, end = bytes.length) {
     this.bytes = bytes;
     this.offset = start;
     this.end = end;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   get remaining(): number {
@@ -25,11 +23,15 @@ export class Reader {
   }
 
   u16(): number {
-    return this.#take(2) ? this.#view.getUint16(this.offset - 2) : 0;
+    if (!this.#take(2)) return 0;
+    const { bytes, offset } = this;
+    return (bytes[offset - 2]! << 8) | bytes[offset - 1]!;
   }
 
   u32(): number {
-    return this.#take(4) ? this.#view.getUint32(this.offset - 4) : 0;
+    if (!this.#take(4)) return 0;
+    const { bytes, offset: o } = this;
+    return ((bytes[o - 4]! << 24) | (bytes[o - 3]! << 16) | (bytes[o - 2]! << 8) | bytes[o - 1]!) >>> 0;
   }
 
   /** Eight octets; fails above 2^53-1. */

@@ -63,12 +63,14 @@ function pairs(parameters: readonly FormatParameter[]): [string, string][] {
   return parameters.map((p) => [p.name, p.value]);
 }
 
+const NO_PARAMETERS: ReadonlyMap<string, string> = new Map();
+
 function codecOf(format: BareFormat): Codec {
   return {
     name: format.name.toUpperCase(),
     clockRate: format.clockRate,
     channels: format.channels,
-    parameters: new Map(pairs(format.parameters)),
+    parameters: format.parameters.length === 0 ? NO_PARAMETERS : new Map(pairs(format.parameters)),
   };
 }
 

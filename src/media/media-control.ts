@@ -473,7 +473,7 @@ export class MediaControl {
       rtpBase: kept ?? rtpBase(this.#options.random),
     });
     if (current !== undefined && current.config.kind === config.kind) {
-      if (JSON.stringify(current.config) === JSON.stringify(config)) return;
+      if (sameConfig(current.config, config)) return;
       this.#modify(current, config, mustRelearn(current.config, config, current.locked));
       return;
     }
@@ -611,6 +611,11 @@ export class MediaControl {
   #command(shard: number, command: PlaneCommand): void {
     this.#out.push({ kind: 'command', shard, command });
   }
+}
+
+/** Mostly it is the far end's address that is new. */
+function sameConfig(a: StreamLegConfig, b: StreamLegConfig): boolean {
+  return a.remote?.port === b.remote?.port && JSON.stringify(a) === JSON.stringify(b);
 }
 
 function rtpBase(random: Random): RtpBase {

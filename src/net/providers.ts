@@ -18,10 +18,7 @@ let poolAt = POOL;
 
 /** Short values out of the pool; what was given is wiped there, so that it exists once. */
 function pooled(length: number): Uint8Array {
-  if (poolAt + length > POOL) {
-    randomFillSync(pool);
-    poolAt = 0;
-  }
+  fill(length);
   const out = new Uint8Array(length);
   out.set(pool.subarray(poolAt, poolAt + length));
   pool.fill(0, poolAt, poolAt + length);
@@ -29,12 +26,24 @@ function pooled(length: number): Uint8Array {
   return out;
 }
 
+function fill(length: number): void {
+  if (poolAt + length <= POOL) return;
+  randomFillSync(pool);
+  poolAt = 0;
+}
+
+/** As `pooled(4)`. */
+function pooledUint32(): number {
+  fill(4);
+  const value = pool.readUInt32BE(poolAt);
+  pool.writeUInt32BE(0, poolAt);
+  poolAt += 4;
+  return value;
+}
+
 export const systemRandom: Random = {
   bytes: (length) => (length <= 256 ? pooled(length) : plainBytes(randomBytes(length))),
-  uint32: () => {
-    const b = pooled(4);
-    return ((b[0]! << 24) | (b[1]! << 16) | (b[2]! << 8) | b[3]!) >>> 0;
-  },
+  uint32: pooledUint32,
 };
 
 export const systemCrypto: Crypto = {

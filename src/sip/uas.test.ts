@@ -141,6 +141,26 @@ test('only who sent the INVITE can cancel it (9.2): the source is part of the tr
   assert.deepEqual(raw.received.map((r) => status(r.text)).sort(), [200, 487]);
 });
 
+test('a CANCEL after the final answer changes nothing, and gets 200 with the same tag each time (9.2)', () => {
+  const { net, gw, raw } = stage({ sources: { '192.0.2.10': 'raw' } });
+  const text = request('INVITE', { branch: 'z9hG4bKlate' });
+  net.send(raw, gw, text);
+  net.run(10);
+  gw.command({ kind: 'reject', session: gw.seen('incoming')[0]!.session, status: 486 });
+  net.run(10);
+  const cancel = text.replace(/^INVITE/, 'CANCEL').replace('1 INVITE', '1 CANCEL');
+  for (let i = 0; i < 2; i++) net.send(raw, gw, cancel);
+  net.run(10);
+  const answers = raw.received.filter((r) => header(r.text, 'CSeq') === '1 CANCEL');
+  assert.deepEqual(
+    answers.map((r) => status(r.text)),
+    [200, 200],
+  );
+  assert.match(header(answers[0]!.text, 'To')!, /;tag=[0-9a-f]{16}$/);
+  assert.equal(header(answers[0]!.text, 'To'), header(answers[1]!.text, 'To'));
+  assert.equal(gw.seen('ended').length, 1);
+});
+
 test('REGISTER is the user’s to answer; 503 where the user does not', () => {
   const { net, gw, raw } = stage();
   net.send(raw, gw, request('REGISTER'));
