@@ -13,6 +13,17 @@ import { setupFromH323 } from './h323-to-meta.ts';
 const CALL = 7;
 const LOCAL = { ip: '192.0.2.1', port: 20_000 };
 const codec = fc.constantFrom('PCMU', 'PCMA', 'G722', 'G729', 'G723', 'GSM');
+const T38: H323Capability = {
+  kind: 'image',
+  codec: 'T38',
+  maxBitRate: 9600,
+  version: 0,
+  rateManagement: 'transferredTCF',
+  maxBuffer: 200,
+  maxDatagram: 72,
+  errorCorrection: 'redundancy',
+};
+const kind = fc.constantFrom('audio' as const, 'video' as const, 'image' as const);
 const capability: fc.Arbitrary<H323Capability> = fc.oneof(
   fc.record({
     kind: fc.constant('audio' as const),
@@ -21,6 +32,7 @@ const capability: fc.Arbitrary<H323Capability> = fc.oneof(
     silenceSuppression: fc.boolean(),
   }),
   fc.constant<H323Capability>({ kind: 'video', codec: 'H263', maxBitRate: 100_000, cif: 1 }),
+  fc.constantFrom<H323Capability>(T38, { ...T38, version: 3, maxBitRate: 33_600, errorCorrection: 'fec' }),
   fc.record({
     kind: fc.constant('video' as const),
     codec: fc.constant('H264' as const),
@@ -45,7 +57,7 @@ const userInput = fc.constantFrom(
 );
 const capabilities = fc.record({ media: fc.array(capability, { minLength: 1, maxLength: 4 }), userInput });
 const channel = fc.record({
-  kind: fc.constantFrom('audio' as const, 'video' as const),
+  kind,
   direction: fc.constantFrom('send' as const, 'receive' as const),
   capability,
   remote: media,
@@ -53,10 +65,9 @@ const channel = fc.record({
 });
 const send = fc.array(fc.record({ capability, remote: media }), { maxLength: 3 });
 const receive = fc.array(fc.record({ capability }), { maxLength: 3 });
-const fastStart: fc.Arbitrary<FastStartOffer[]> = fc.array(
-  fc.record({ kind: fc.constantFrom('audio' as const, 'video' as const), send, receive }),
-  { maxLength: 2 },
-);
+const fastStart: fc.Arbitrary<FastStartOffer[]> = fc.array(fc.record({ kind, send, receive }), {
+  maxLength: 3,
+});
 const cause = fc.integer({ min: 1, max: 127 });
 
 const event: fc.Arbitrary<H323Event> = fc.oneof(
@@ -77,6 +88,11 @@ const event: fc.Arbitrary<H323Event> = fc.oneof(
     { kind: 'channel-rejected', call: CALL, media: 'video', reason: 'codec' },
     { kind: 'channel-closed', call: CALL, media: 'video', direction: 'send' },
     { kind: 'channel-closed', call: CALL, media: 'video', direction: 'receive' },
+    { kind: 'channel-rejected', call: CALL, media: 'image', reason: 'codec' },
+    { kind: 'channel-closed', call: CALL, media: 'image', direction: 'send' },
+    { kind: 'channel-closed', call: CALL, media: 'image', direction: 'receive' },
+    { kind: 'mode-answered', call: CALL, accepted: true },
+    { kind: 'mode-answered', call: CALL, accepted: false },
   ),
   fc.record({
     kind: fc.constant('capabilities' as const),
@@ -84,6 +100,7 @@ const event: fc.Arbitrary<H323Event> = fc.oneof(
     capabilities,
     master: fc.boolean(),
   }),
+  fc.record({ kind: fc.constant('mode-asked' as const), call: fc.constant(CALL), capability }),
   fc.record({
     kind: fc.constant('channel-asked' as const),
     call: fc.constant(CALL),
@@ -119,6 +136,13 @@ const pictures = (name: 'H264' | 'H263'): Format => ({
   channels: 1,
   parameters: name === 'H264' ? [{ name: 'profile-level-id', value: '42e01f' }] : [],
 });
+const FAX: Format = {
+  id: 0,
+  name: 'T38',
+  clockRate: 0,
+  channels: 1,
+  parameters: [{ name: 't38-bitrate', value: '9600' }],
+};
 const streams: fc.Arbitrary<Stream[]> = fc
   .record({
     names: fc.uniqueArray(fc.constantFrom(...NAMES), { minLength: 1, maxLength: 4 }),
@@ -129,14 +153,30 @@ const streams: fc.Arbitrary<Stream[]> = fc
       'inactive' as const,
     ),
     video: fc.constantFrom('none', 'refused', 'H264', 'H263'),
+    fax: fc.constantFrom('none', 'none', 'alone', 'instead', 'besides'),
   })
-  .map(({ names, direction, video }): Stream[] => [
-    { index: 0, kind: 'audio', refused: false, direction, formats: names.map((n, i) => format(n, i)) },
+  .map(({ names, direction, video, fax }): Stream[] => [
+    ...(fax === 'alone'
+      ? [{ index: 0, kind: 'image' as const, refused: false, direction, formats: [FAX] }]
+      : fax === 'instead'
+        ? [{ index: 0, kind: 'audio' as const, refused: true, direction: 'inactive' as const, formats: [] }]
+        : [
+            {
+              index: 0,
+              kind: 'audio' as const,
+              refused: false,
+              direction,
+              formats: names.map((n, i) => format(n, i)),
+            },
+          ]),
     ...(video === 'refused'
       ? [{ index: 1, kind: 'video' as const, refused: true, direction: 'inactive' as const, formats: [] }]
       : []),
     ...(video === 'H264' || video === 'H263'
       ? [{ index: 1, kind: 'video' as const, refused: false, direction, formats: [pictures(video)] }]
+      : []),
+    ...(fax === 'instead' || fax === 'besides'
+      ? [{ index: 2, kind: 'image' as const, refused: false, direction, formats: [FAX] }]
       : []),
   ]);
 /** `answer` is made into one of the leg's open offer where there is one. */
@@ -184,7 +224,7 @@ test('law: whatever either side says in whatever order, nothing throws, exchange
           negotiation: new H245Negotiation({
             side: caller ? 'originator' : 'terminator',
             ports: { allocate: () => ({ bound: LOCAL, advertised: LOCAL }) },
-            codecs: ['PCMA', 'PCMU', 'G729', 'telephone-event', 'H264', 'H263'],
+            codecs: ['PCMA', 'PCMU', 'G729', 'telephone-event', 'H264', 'H263', 'T38'],
             acceptMediaAddress: (ip) => ip === '203.0.113.5' || ip.includes(':') || ip.startsWith('127'),
           }),
           peer: { name: 'pbx', fastStart: fast, earlyH245: !fast, trusted: false },
@@ -251,15 +291,14 @@ class Watch {
     let exchange: MediaExchange | undefined;
     if (raw.media !== undefined && this.#ours !== undefined) {
       const { by, number, streams } = this.#ours;
-      const asked = streams[0]!;
-      const wanted = raw.media.streams[0]!;
-      const formats = asked.formats.filter((f) => wanted.formats.some((w) => w.name === f.name));
-      const pictured = raw.media.streams.some((s) => s.kind === 'video' && !s.refused);
-      const answer = streams.map((s, i) => {
-        if (s.kind === 'video' && !s.refused && pictured) return s;
-        return i > 0 || formats.length === 0
+      const { streams: wanted } = raw.media;
+      const answer = streams.map((s) => {
+        const like = wanted.find((w) => w.kind === s.kind && !w.refused);
+        if (!s.refused && s.kind !== 'audio' && like !== undefined) return s;
+        const formats = s.formats.filter((f) => like?.formats.some((w) => w.name === f.name));
+        return s.kind !== 'audio' || like === undefined || formats.length === 0
           ? { ...s, refused: true, formats: [] }
-          : { ...s, direction: wanted.direction, formats };
+          : { ...s, direction: like.direction, formats };
       });
       exchange =
         raw.media.kind === 'refuse'
@@ -323,6 +362,6 @@ class Watch {
 
   #h323(it: H323Command): void {
     if (it.kind === 'open-channel')
-      assert.ok(['PCMA', 'PCMU', 'G729', 'H264', 'H263'].includes(it.capability.codec));
+      assert.ok(['PCMA', 'PCMU', 'G729', 'H264', 'H263', 'T38'].includes(it.capability.codec));
   }
 }
