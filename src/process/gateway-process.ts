@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { GatewayConfig } from '../gateway/config.ts';
 import type { GatewayInput, GatewayOutput, OperatorCommand, StatusView } from '../gateway/contract.ts';
 import { Gateway } from '../gateway/gateway.ts';
+import { LogLimit } from '../gateway/log-limit.ts';
 import type { Address } from '../machine/address.ts';
 import type { PlaneEvent, StreamCounters } from '../media/plane-contract.ts';
 import { REFUSALS } from '../media/plane-contract.ts';
@@ -36,6 +37,7 @@ export class GatewayProcess {
   readonly #resolver: SipResolver;
   readonly metrics: GatewayMetrics;
   readonly #totals = new MediaTotalsBook();
+  readonly #logLimit = new LogLimit();
   #config: GatewayConfig;
   #identities: Identities;
   #cdr: CdrWriter | undefined;
@@ -225,12 +227,19 @@ export class GatewayProcess {
     } catch (error) {
       // A defect of ours, met by one message: the other calls go on. Counted and logged with its place, not its data.
       this.metrics.count('sipRefused', 'defect');
-      this.#log.error('defect', {
+      this.#logLimited('error', 'defect', {
         input: input.kind,
         stack: error instanceof Error ? (error.stack ?? '') : String(error),
       });
     }
     this.#drain();
+  }
+
+  /** Of what strangers can provoke. */
+  #logLimited(level: 'warn' | 'error', event: string, fields: Record<string, string>): void {
+    const suppressed = this.#logLimit.admit(event, monotonicNow());
+    if (suppressed !== undefined)
+      this.#log[level](event, suppressed === 0 ? fields : { ...fields, suppressed });
   }
 
   #sipInput(input: Extract<GatewayInput, { kind: 'sip' }>['input']): void {
@@ -416,7 +425,7 @@ export class GatewayProcess {
   async #listenForRelays(config: GatewayConfig): Promise<void> {
     const refused = (reason: string, remote: Address): void => {
       this.#input({ kind: 'refused', name: 'laneRefused', reason });
-      this.#log.warn('tunnel connection refused', { reason, remote: remote.ip });
+      this.#logLimited('warn', 'tunnel connection refused', { reason, remote: remote.ip });
     };
     this.#tunnelListener = await TunnelListener.listen(
       {
