@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import tls from 'node:tls';
 import type { Address } from '../machine/address.ts';
 import { certificateNames } from '../net/certificate-names.ts';
-import { certificateLifetime, type TlsIdentity } from '../net/tls.ts';
+import { certificateLifetime, HANDSHAKE_WITHIN_MS, type TlsIdentity } from '../net/tls.ts';
 import { laneClientOptions, laneExporter, laneServerOptions } from './lane-tls.ts';
 import {
   type Connecting,
@@ -19,8 +19,11 @@ export class NodeWires implements LaneWires {
   readonly implementation = 'node';
   readonly #server: tls.Server;
   readonly #accepting = new Map<Socket, WireEvents>();
+  readonly #withinMs: number;
 
-  constructor(identity: TlsIdentity) {
+  /** `withinMs`: for a whole handshake. The time of tls.Server starts anew with every octet. */
+  constructor(identity: TlsIdentity, withinMs = HANDSHAKE_WITHIN_MS) {
+    this.#withinMs = withinMs;
     this.#server = tls.createServer(laneServerOptions(identity));
     this.#server.on('secureConnection', (socket: tls.TLSSocket & { _parent?: Socket }) => {
       const events = socket._parent && this.#accepting.get(socket._parent);
@@ -59,12 +62,18 @@ export class NodeWires implements LaneWires {
   accept(socket: Socket, events: WireEvents): Connecting {
     this.#accepting.set(socket, events);
     socket.on('error', ignore);
+    const late = setTimeout(() => {
+      if (!this.#accepting.delete(socket)) return;
+      socket.destroy();
+      events.closed('handshake-timeout');
+    }, this.#withinMs).unref();
     // Before its handshake was over, and the server does not say why (it does so after this): nobody else would tell.
-    socket.once('close', () =>
+    socket.once('close', () => {
+      clearTimeout(late);
       setImmediate(() => {
         if (this.#accepting.delete(socket)) events.closed(undefined);
-      }),
-    );
+      });
+    });
     this.#server.emit('connection', socket);
     return socket;
   }

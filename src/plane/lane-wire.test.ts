@@ -1,7 +1,7 @@
 /** The contract of LaneWire, kept by OpenSSL called straight and by Node's TLS, whichever is at either end. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { createServer, type Server } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { before, type TestContext, test } from 'node:test';
 import type { TlsIdentity } from '../net/tls.ts';
 import { createAuthority, issueCertificate, type KeyedCertificate } from '../store/pki.ts';
@@ -237,3 +237,23 @@ for (const pairing of pairings) {
     await eventually(() => acceptor.received.length > 0, 'the first connection');
   });
 }
+
+test('a handshake that dribbles is ended by Node’s TLS too: an octet now and then holds no place for ever', async (t) => {
+  const wires = new NodeWires(server, 500);
+  const closed: (string | undefined)[] = [];
+  const port = createServer({ pauseOnConnect: true }, (socket) =>
+    wires.accept(socket, { secure: () => assert.fail('no'), closed: (reason) => closed.push(reason) }),
+  );
+  await new Promise<void>((resolve) => port.listen(0, '127.0.0.1', resolve));
+  const slow = connect((port.address() as { port: number }).port, '127.0.0.1').on('error', () => undefined);
+  // The beginning of a ClientHello of 512 octets.
+  slow.write(Uint8Array.of(0x16, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3));
+  const dribble = setInterval(() => slow.write(Uint8Array.of(7)), 50);
+  t.after(() => {
+    clearInterval(dribble);
+    slow.destroy();
+    port.close();
+  });
+  await eventually(() => closed.length > 0, 'its end');
+  assert.deepEqual(closed, ['handshake-timeout']);
+});
