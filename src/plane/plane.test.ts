@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import dgram from 'node:dgram';
 import { readFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { before, test } from 'node:test';
+import { before, type TestContext, test } from 'node:test';
 import tls from 'node:tls';
 import type { PlaneEvent, StreamLegConfig } from '../media/plane-contract.ts';
 import { systemCrypto } from '../net/providers.ts';
@@ -62,6 +62,30 @@ class Side {
     const what = (): string => `${kind} (${count}); failed: ${this.of('open-failed').map((e) => e.reason)}`;
     await eventually(() => this.of(kind).length >= count, what, ms);
     return this.of(kind)[count - 1]!;
+  }
+}
+
+/** Processor time that a hypervisor took from this machine so far, in hundredths of a second (proc_stat(5), `steal`); 0 where nobody says. */
+function stolen(): number {
+  try {
+    return Number(readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]!.trim().split(/\s+/)[8] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+/** A frame that is 200 ms late is dropped, and it is where the processor is taken away for so long: then, and only then, once more. */
+async function unlessStolen(t: TestContext, body: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const before = stolen();
+    try {
+      await body();
+      return;
+    } catch (error) {
+      const took = stolen() - before;
+      if (attempt === 3 || took < 20) throw error;
+      t.diagnostic(`attempt ${attempt}: ${10 * took} ms of processor time were stolen; ${String(error)}`);
+    }
   }
 }
 
@@ -380,63 +404,66 @@ for (const implementations of pairings) {
     assert.ok(inside.heard.at(-1)!.length > 3 * 41, 'with repetitions that the origin did not make');
   });
 
-  test(`RTP crosses both ways and is rebuilt: ${implementations.join(' x ')}`, async (t) => {
-    const pair = new Pair();
-    t.after(() => pair.stop());
-    await pair.start(implementations);
-    for (const [side, implementation] of [
-      [pair.a, implementations[0]],
-      [pair.b, implementations[1]],
-    ] as const) {
-      const { implementation: has, lanes, buffers } = side.of('ready')[0]!;
-      assert.equal(has, options(implementation).implementation);
-      assert.equal(lanes, implementation === 'koffi' ? 'openssl' : 'node');
-      assert.equal(buffers !== undefined, has === 'koffi');
-      assert.ok(buffers === undefined || (buffers.receive > 0 && buffers.receive <= buffers.asked));
-    }
-    pair.session();
-    await pair.a.until('lane-up', 2);
-    const { inside, outside, innerLeg, outerLeg } = await call(pair, 7);
+  test(`RTP crosses both ways and is rebuilt: ${implementations.join(' x ')}`, (t) =>
+    unlessStolen(t, async () => {
+      const pair = new Pair();
+      t.after(() => pair.stop());
+      await pair.start(implementations);
+      for (const [side, implementation] of [
+        [pair.a, implementations[0]],
+        [pair.b, implementations[1]],
+      ] as const) {
+        const { implementation: has, lanes, buffers } = side.of('ready')[0]!;
+        assert.equal(has, options(implementation).implementation);
+        assert.equal(lanes, implementation === 'koffi' ? 'openssl' : 'node');
+        assert.equal(buffers !== undefined, has === 'koffi');
+        assert.ok(buffers === undefined || (buffers.receive > 0 && buffers.receive <= buffers.asked));
+      }
+      pair.session();
+      await pair.a.until('lane-up', 2);
+      const { inside, outside, innerLeg, outerLeg } = await call(pair, 7);
 
-    const saidOut = talk(inside, innerLeg.local.port, 30);
-    const first = await talk(outside, outerLeg.local.port, 20);
-    outside.skip(3);
-    const second = await talk(outside, outerLeg.local.port, 20);
-    await eventually(() => inside.heard.length >= 40, 'all packets inside');
-    assert.deepEqual(inside.payloads().sort(), [...first, ...second].sort());
-    const sentOut = await saidOut;
-    await eventually(() => outside.heard.length >= 30, 'all packets outside');
-    assert.deepEqual(outside.payloads().sort(), sentOut.sort());
+      const saidOut = talk(inside, innerLeg.local.port, 30);
+      const first = await talk(outside, outerLeg.local.port, 20);
+      outside.skip(3);
+      const second = await talk(outside, outerLeg.local.port, 20);
+      await eventually(() => inside.heard.length >= 40, 'all packets inside');
+      assert.deepEqual(inside.payloads().sort(), [...first, ...second].sort());
+      const sentOut = await saidOut;
+      await eventually(() => outside.heard.length >= 30, 'all packets outside');
+      assert.deepEqual(outside.payloads().sort(), sentOut.sort());
 
-    for (const [phone, other] of [
-      [inside, outside],
-      [outside, inside],
-    ] as const) {
-      const ssrcs = new Set(phone.heard.map((m) => m.readUInt32BE(8)));
-      assert.equal(ssrcs.size, 1, 'one SSRC');
-      assert.ok(!ssrcs.has(other.ssrc), 'a new SSRC');
-    }
-    // RFC 3550 5.1: steps survive: the gap of three is a gap of three packets and 480 units more.
-    const byContent = new Map(inside.heard.map((m) => [m.subarray(12).toString('hex'), m]));
-    const ordered = [...first, ...second].map((p) => byContent.get(p)!);
-    const steps = ordered.slice(1).map((m, i) => (m.readUInt16BE(2) - ordered[i]!.readUInt16BE(2)) & 0xffff);
-    const ticks = ordered.slice(1).map((m, i) => (m.readUInt32BE(4) - ordered[i]!.readUInt32BE(4)) >>> 0);
-    assert.deepEqual(
-      steps,
-      steps.map((_, i) => (i === 19 ? 4 : 1)),
-    );
-    assert.deepEqual(
-      ticks,
-      ticks.map((_, i) => (i === 19 ? 640 : 160)),
-    );
+      for (const [phone, other] of [
+        [inside, outside],
+        [outside, inside],
+      ] as const) {
+        const ssrcs = new Set(phone.heard.map((m) => m.readUInt32BE(8)));
+        assert.equal(ssrcs.size, 1, 'one SSRC');
+        assert.ok(!ssrcs.has(other.ssrc), 'a new SSRC');
+      }
+      // RFC 3550 5.1: steps survive: the gap of three is a gap of three packets and 480 units more.
+      const byContent = new Map(inside.heard.map((m) => [m.subarray(12).toString('hex'), m]));
+      const ordered = [...first, ...second].map((p) => byContent.get(p)!);
+      const steps = ordered
+        .slice(1)
+        .map((m, i) => (m.readUInt16BE(2) - ordered[i]!.readUInt16BE(2)) & 0xffff);
+      const ticks = ordered.slice(1).map((m, i) => (m.readUInt32BE(4) - ordered[i]!.readUInt32BE(4)) >>> 0);
+      assert.deepEqual(
+        steps,
+        steps.map((_, i) => (i === 19 ? 4 : 1)),
+      );
+      assert.deepEqual(
+        ticks,
+        ticks.map((_, i) => (i === 19 ? 640 : 160)),
+      );
 
-    pair.a.plane.command(0, { kind: 'close', session: SESSION, stream: 7 });
-    const closed = await pair.a.until('closed');
-    assert.equal(closed.counters.packetsOut, 40);
-    assert.equal(closed.counters.packetsIn, 30);
-    assert.equal(closed.counters.framesLost, 3);
-    for (const phone of [inside, outside]) phone.socket.close();
-  });
+      pair.a.plane.command(0, { kind: 'close', session: SESSION, stream: 7 });
+      const closed = await pair.a.until('closed');
+      assert.equal(closed.counters.packetsOut, 40);
+      assert.equal(closed.counters.packetsIn, 30);
+      assert.equal(closed.counters.framesLost, 3);
+      for (const phone of [inside, outside]) phone.socket.close();
+    }));
 }
 
 const both: Implementation = koffiLoads ? 'koffi' : 'dgram';
