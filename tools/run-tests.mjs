@@ -41,14 +41,14 @@ if (files.length === 0) {
 // The same cases each time, unless others are asked for: a failure can be repeated.
 const seed = Number(process.env.VOIP_SGW_PROPERTY_SEED ?? (full ? Date.now() % 0x7fffffff : 20_261_122));
 console.log(`property seed ${seed} (VOIP_SGW_PROPERTY_SEED)`);
-// Some of the quick ones wait for deadlines: three at a time. Real processes and sounds want room: after the rest, two files at a time; floods, and the plane with its sound, one at a time.
+// Real processes and sounds want room: after the rest, two files at a time; floods, and the plane with its sound, one at a time.
 const kindOf = (file) => {
   if (lab || /plane\/plane\.test|attack-floods|pair-crashes/.test(file)) return 'alone';
   return file.includes('/test/e2e/') ? 'real' : 'quick';
 };
 const scratch = mkdtempSync(join(tmpdir(), 'voip-sgw-test-'));
 const total = { passed: 0, failed: 0, skipped: 0, failures: [] };
-for (const [kind, concurrency] of Object.entries({ quick: 3, real: 2, alone: 1 })) {
+for (const [kind, concurrency] of Object.entries({ quick: 2, real: 2, alone: 1 })) {
   run(
     kind,
     files.filter((f) => kindOf(f) === kind),
