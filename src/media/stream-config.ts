@@ -71,8 +71,14 @@ export function mustRelearn(was: StreamLegConfig, is: StreamLegConfig, locked: b
   return moved || begins || receiving(was) !== receiving(is);
 }
 
-function takes(config: StreamLegConfig): boolean {
-  return config.direction === 'sendrecv' || config.direction === 'recvonly';
+/** We send to the far end. */
+export function sends({ direction }: StreamLegConfig): boolean {
+  return direction === 'sendrecv' || direction === 'sendonly';
+}
+
+/** We take what the far end sends. */
+export function takes({ direction }: StreamLegConfig): boolean {
+  return direction === 'sendrecv' || direction === 'recvonly';
 }
 
 function receiving(config: StreamLegConfig): string {

@@ -1,6 +1,7 @@
 import type { Millis, Random } from '../machine/machine.ts';
 import type { TokenBucket } from '../machine/token-bucket.ts';
 import type { PlaneFormat, StreamLegConfig, UdptlLimits } from '../media/plane-contract.ts';
+import { takes } from '../media/stream-config.ts';
 import type { SourceLock } from '../rtp/source-lock.ts';
 import { byteBucket, UdptlCheck, type UdptlRules } from '../rtp/udptl-check.ts';
 import { type UdptlManner, UdptlSender } from '../rtp/udptl-sender.ts';
@@ -67,7 +68,7 @@ function mannerOf({ udptl }: FaxFormat): UdptlManner {
 
 function rulesOf(config: StreamLegConfig, format: FaxFormat): UdptlRules {
   return {
-    receive: config.direction === 'sendrecv' || config.direction === 'recvonly',
+    receive: takes(config),
     maxDatagram: format.udptl.maxDatagramIn,
     maxPacketsPerSecond: format.maxPacketsPerSecond,
     maxBytesPerSecond: format.udptl.maxBytesPerSecond,

@@ -1,9 +1,8 @@
-import { copyBytes } from '../bytes/copy.ts';
 import type { Millis } from '../machine/machine.ts';
 import { TokenBucket } from '../machine/token-bucket.ts';
 import type { LaneCounters, SessionId, SessionLimits, StreamId } from '../media/plane-contract.ts';
 import { FrameAge } from '../tunnel/lane-scheduler.ts';
-import { type MediaFrame, mediaFrame } from '../tunnel/media-frame.ts';
+import { keepFrame, keptFrame, type MediaFrame } from '../tunnel/media-frame.ts';
 import type { StreamLeg } from './stream-leg.ts';
 
 /** The lanes of one session as the engine sees them. */
@@ -75,10 +74,8 @@ export class SessionStreams {
       this.framesRefused++;
       return;
     }
-    const copy = Object.assign(mediaFrame(), frame);
-    copy.bytes = new Uint8Array(frame.length);
-    copyBytes(frame.bytes, frame.start, frame.length, copy.bytes, 0);
-    copy.start = 0;
+    const copy = keptFrame(frame.length);
+    keepFrame(frame, copy);
     held.frames.push(copy);
   }
 

@@ -1,6 +1,7 @@
 import type { Millis, Random } from '../machine/machine.ts';
 import { TokenBucket } from '../machine/token-bucket.ts';
 import type { PlaneFormat, StreamCounters, StreamLegConfig } from '../media/plane-contract.ts';
+import { sends, takes } from '../media/stream-config.ts';
 import { type CodecImpairment, estimateMos, IMPAIRMENTS } from '../rtp/emodel.ts';
 import { Rebuilder, type RebuildState } from '../rtp/rebuild.ts';
 import { ReceiveCheck, type ReceiveRules } from '../rtp/receive-check.ts';
@@ -317,8 +318,8 @@ export class StreamLeg {
 
   #apply(now: Millis): void {
     const { config } = this;
-    this.sends = config.direction === 'sendrecv' || config.direction === 'sendonly';
-    this.receives = config.direction === 'sendrecv' || config.direction === 'recvonly';
+    this.sends = sends(config);
+    this.receives = takes(config);
     const old = this.sendFormats.map((format, i) => format ?? this.toldFormats[i]);
     this.sendFormats.fill(undefined);
     this.toldFormats.fill(undefined);
@@ -347,7 +348,7 @@ function hostOf({ latchHost }: StreamLegConfig): SourceWords | undefined {
 
 function rulesOf(config: StreamLegConfig): ReceiveRules {
   return {
-    receive: config.direction === 'sendrecv' || config.direction === 'recvonly',
+    receive: takes(config),
     rtcpMux: config.rtcpMux,
     formats: config.formats.map((f) => ({
       format: f.format,

@@ -7,6 +7,7 @@ import type { SessionRef, SipBody } from './contract.ts';
 import type { Core, Source } from './core.ts';
 import { dialogKey } from './dialog.ts';
 import { firstHeader, headerValues, optionTags } from './header/access.ts';
+import { tableKey } from './key.ts';
 import type { SipRequest } from './message.ts';
 import { Outside } from './outside.ts';
 import type { HeaderPair } from './serialize.ts';
@@ -161,7 +162,7 @@ export class Uas {
     if (!table.roomFor(source)) return refusal(503, 'transactions', busy);
     if (!isInvite) return undefined;
     if (this.#core.drainSeconds !== undefined) return refusal(503, 'draining', busy);
-    const ours = calling.get(`${request.callId}\n${request.fromTag}`);
+    const ours = calling.get(tableKey([request.callId, request.fromTag]));
     if (ours?.user === request.uri.user) return refusal(482, 'loop'); // our own INVITE, unchanged
     if (!takesDescriptions(request)) return refusal(406, 'accept');
     if (tooSmall(request)) return refusal(422, 'session-interval', [['Min-SE', String(MIN_SE)]]);

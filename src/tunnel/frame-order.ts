@@ -1,6 +1,6 @@
 import { distance16 } from '../bytes/sequence.ts';
 import type { Millis } from '../machine/machine.ts';
-import { MAX_PAYLOAD, type MediaFrame, mediaFrame } from './media-frame.ts';
+import { keepFrame, keptFrame, type MediaFrame, USUAL_PAYLOAD } from './media-frame.ts';
 
 export interface OrderRules {
   /** How long a frame waits for the one before it. */
@@ -25,7 +25,6 @@ const MAX_STEP = 100;
 
 interface Slot {
   readonly frame: MediaFrame;
-  payload: Uint8Array;
   due: Millis;
 }
 
@@ -82,12 +81,8 @@ export class FrameOrder {
   }
 
   #insert(frame: Readonly<MediaFrame>, step: number, now: Millis): void {
-    const slot = this.#free.pop() ?? { frame: mediaFrame(), payload: new Uint8Array(256), due: 0 };
-    if (slot.payload.length < frame.length) slot.payload = new Uint8Array(MAX_PAYLOAD);
-    for (let i = 0; i < frame.length; i++) slot.payload[i] = frame.bytes[frame.start + i]!;
-    Object.assign(slot.frame, frame);
-    slot.frame.bytes = slot.payload;
-    slot.frame.start = 0;
+    const slot = this.#free.pop() ?? { frame: keptFrame(USUAL_PAYLOAD), due: 0 };
+    keepFrame(frame, slot.frame);
     slot.due = now + this.#rules.holdMs;
     let at = this.#held.length;
     while (at > 0 && distance16(this.#held[at - 1]!.frame.sequence, this.#last) > step) at--;

@@ -1,5 +1,5 @@
 import type { Millis } from '../machine/machine.ts';
-import { FLAG_EMERGENCY, MAX_PAYLOAD, type MediaFrame, mediaFrame } from './media-frame.ts';
+import { FLAG_EMERGENCY, keepFrame, keptFrame, type MediaFrame, USUAL_PAYLOAD } from './media-frame.ts';
 
 /** What a scheduler may know of a lane. Implemented by the plane's lanes and by tests. */
 export interface LaneView {
@@ -79,7 +79,6 @@ function has(picked: Int32Array, count: number, value: number): boolean {
 
 interface Waiting {
   readonly frame: MediaFrame;
-  payload: Uint8Array;
   since: Millis;
 }
 
@@ -175,14 +174,10 @@ class Ring {
     // Slots are made when first needed: a session that never waits costs nothing.
     let slot = this.#slots[at];
     if (slot === undefined) {
-      slot = { frame: mediaFrame(), payload: new Uint8Array(256), since: now };
+      slot = { frame: keptFrame(USUAL_PAYLOAD), since: now };
       this.#slots[at] = slot;
     }
-    if (slot.payload.length < frame.length) slot.payload = new Uint8Array(MAX_PAYLOAD);
-    for (let i = 0; i < frame.length; i++) slot.payload[i] = frame.bytes[frame.start + i]!;
-    Object.assign(slot.frame, frame);
-    slot.frame.bytes = slot.payload;
-    slot.frame.start = 0;
+    keepFrame(frame, slot.frame);
     slot.since = now;
     this.size++;
     return full;

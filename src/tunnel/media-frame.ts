@@ -17,6 +17,8 @@
  * Other types have the length, the type octet and their own body (see the writers below). Anything that is not exactly of
  * one of these shapes ends the lane with a stated reason.
  */
+import { copyBytes } from '../bytes/copy.ts';
+
 export const FRAME_MEDIA = 0;
 export const FRAME_ACK = 1;
 export const FRAME_HEARTBEAT = 2;
@@ -43,6 +45,8 @@ export const CONTROL_QUALITY = 3;
 
 export const MEDIA_HEADER = 16;
 export const MAX_PAYLOAD = 1500;
+/** Room that the frames of voice need. */
+export const USUAL_PAYLOAD = 256;
 export const MAX_FRAME = MEDIA_HEADER + MAX_PAYLOAD;
 export const MAX_HELLO = 160;
 export const CONTROL_FRAME = 7;
@@ -97,6 +101,22 @@ export function mediaFrame(): MediaFrame {
   };
 }
 
+/** A frame with room of its own for its payload: for frames that wait, and are used again and again. */
+export function keptFrame(room: number): MediaFrame {
+  const frame = mediaFrame();
+  frame.bytes = new Uint8Array(room);
+  return frame;
+}
+
+/** Makes `to`, a kept frame, a copy of `frame`. */
+export function keepFrame(frame: Readonly<MediaFrame>, to: MediaFrame): void {
+  const room = to.bytes.length < frame.length ? new Uint8Array(MAX_PAYLOAD) : to.bytes;
+  copyBytes(frame.bytes, frame.start, frame.length, room, 0);
+  Object.assign(to, frame);
+  to.bytes = room;
+  to.start = 0;
+}
+
 /** Writes header and payload at `at`; returns the offset behind. `to` must have MEDIA_HEADER + length octets there. */
 export function writeMedia(to: Uint8Array, at: number, f: Readonly<MediaFrame>): number {
   put16(to, at, MEDIA_HEADER - 2 + f.length);
@@ -111,7 +131,7 @@ export function writeMedia(to: Uint8Array, at: number, f: Readonly<MediaFrame>):
   const body = at + MEDIA_HEADER;
   // Within one piece of memory it is a move, which no view has to be made for.
   if (from === to) to.copyWithin(body, start, start + f.length);
-  else for (let i = 0; i < f.length; i++) to[body + i] = from[start + i]!;
+  else copyBytes(from, start, f.length, to, body);
   return body + f.length;
 }
 

@@ -148,7 +148,8 @@ labTest(
 labTest(holder, 'early media: the tone before the answer is heard', async (lab) => {
   const caller = await phone(lab, 'v4', 'udp', 'manual');
   caller.dial(`${inward.pbx4}610`, gateway('v4', 'udp'));
-  await sleep(2500); // answered after 3 s
+  await caller.heard(/SIP Progress: 183/, 8000);
+  await sleep(2300); // answered after 3 s
   await caller.hangup();
   await pair.idle();
   const report = listen(readWav(caller.recording()), TONES.pbx4);

@@ -8,6 +8,7 @@ import { formatNameAddress } from '../header/name-address.ts';
 import { formatReplaces } from '../header/replaces.ts';
 import { parseRetryAfter } from '../header/retry-after.ts';
 import { NO_PARAMETERS } from '../header/scanner.ts';
+import { tableKey } from '../key.ts';
 import type { SipResponse, SipUri } from '../message.ts';
 import { type Attempt, ClientRequest } from '../request.ts';
 import { type Query, queryOfPeer, type Target } from '../resolve.ts';
@@ -147,7 +148,7 @@ function send(
   identity: readonly HeaderPair[],
 ): void {
   const uri = formatUri(caller.requestUri);
-  const callingKey = `${caller.callId}\n${caller.localTag}`;
+  const callingKey = tableKey([caller.callId, caller.localTag]);
   // What only the INVITE itself says: its transaction outlives the answer by half a minute, and these closures with it.
   let own: OwnParts | undefined = {
     maxForwards: Math.min(Math.floor(command.hops), 255),
