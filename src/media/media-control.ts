@@ -1,10 +1,11 @@
 import { toHex } from '../bytes/text.ts';
 import type { LegPorts, LegStream } from '../call/leg.ts';
-import { type Address, isIpv6 } from '../machine/address.ts';
 import type { Millis, Random } from '../machine/machine.ts';
 import { Timers } from '../machine/timers.ts';
 import type { CallId, FormatName } from '../meta/message.ts';
 import { META_LIMITS } from '../meta/message.ts';
+import { CallCounters } from './call-counters.ts';
+import { CallPorts } from './call-ports.ts';
 import { isAuxiliary } from './codec-policy.ts';
 import { FORMAT_FACTS } from './formats.ts';
 import type {
@@ -16,18 +17,14 @@ import type {
   StreamId,
   StreamLegConfig,
 } from './plane-contract.ts';
-import { PortPool } from './port-pool.ts';
+import { type PoolConfig, PortPools, type PortWish } from './port-pools.ts';
+import { Movement, SilenceWatch } from './silence-watch.ts';
 import { isUsable, legConfig, type MediaCall, mustRelearn } from './stream-config.ts';
-import { addCounters, noCounters } from './stream-counters.ts';
 
 export interface MediaControlOptions {
   readonly random: Random;
   /** In order of preference where no address family is wished. */
-  readonly pools: readonly {
-    readonly ip: string;
-    readonly advertise?: string;
-    readonly ports: readonly [number, number];
-  }[];
+  readonly pools: readonly PoolConfig[];
   /** Greatest number of calls that hold ports or streams. */
   readonly maxCalls: number;
   /** Media workers here; default 1. With one, a shared pair can be given before it is known who serves the call. */
@@ -61,35 +58,23 @@ export type MediaOutput =
   /** After `release`: every stream is closed (or has had its time), `counters` are final. */
   | { readonly kind: 'finished'; readonly call: CallId };
 
-interface Port {
-  readonly pool: PortPool;
-  /** Other streams use it as well. */
-  readonly shared: boolean;
-  readonly bound: Address;
-  readonly advertised: Address;
-}
-
 interface OpenStream {
   readonly shard: number;
   config: StreamLegConfig;
   /** The plane has said whose packets it takes. */
   locked: boolean;
-  /** Packets both ways by the last counters, and when that number last changed or the stream was agreed on anew. */
-  packets: number;
-  movedAt: Millis;
+  readonly movement: Movement;
 }
 
 interface CallMedia {
   readonly call: CallId;
   data: MediaCall | undefined;
   readonly cname: string;
-  readonly ports: Map<number, Port>;
+  readonly ports: CallPorts;
   readonly open: Map<number, OpenStream>;
   /** Closes commanded and not yet confirmed, by index. */
   readonly closing: Map<number, number>;
-  /** Counters of what the plane has finished, and the latest of what it has not. */
-  readonly done: Map<number, StreamCounters>;
-  readonly live: Map<number, StreamCounters>;
+  readonly counters: CallCounters;
   readonly codecs: Map<number, readonly FormatName[]>;
   answered: boolean;
   toldSilence: boolean;
@@ -107,8 +92,6 @@ const CLOSE_WAIT_MS = 2000;
 const FORGET_MS = 60_000;
 const REST_MS = 10_000;
 const LATCH_WINDOW_MS = 5000;
-/** Counters come every second; a worker that says nothing for so long says nothing of silence either. */
-const COUNTERS_OVERDUE_MS = 10_000;
 
 /**
  * Which ports and streams each call has, as commands to the media plane. Pure: ports are only reckoned here; a worker binds one when
@@ -118,14 +101,11 @@ const COUNTERS_OVERDUE_MS = 10_000;
  */
 export class MediaControl {
   readonly #options: MediaControlOptions;
-  readonly #pools: readonly { readonly pool: PortPool; readonly advertise: string; readonly family: 4 | 6 }[];
+  readonly #pools: PortPools;
+  readonly #silence: SilenceWatch;
   readonly #calls = new Map<CallId, CallMedia>();
   readonly #streams = new Map<string, { readonly media: CallMedia; readonly index: number }>();
   readonly #timers = new Timers<CallId>();
-  /** When each worker counted last: what nobody counted was not silence. */
-  readonly #countedAt = new Map<number | undefined, Millis>();
-  /** By address and shard; kept for good. */
-  readonly #sharedPairs = new Map<string, number>();
   /** Legs that went over to another call (`move`): whose ports theirs are now. */
   readonly #moved = new Map<CallId, CallId>();
   #out: MediaOutput[] = [];
@@ -135,21 +115,17 @@ export class MediaControl {
 
   constructor(options: MediaControlOptions) {
     this.#options = options;
-    this.#pools = options.pools.map(({ ip, advertise, ports: [first, last] }) => ({
-      pool: new PortPool({ ip, first, last, restMs: options.restMs ?? REST_MS, random: options.random }),
-      advertise: advertise ?? ip,
-      family: isIpv6(advertise ?? ip) ? 6 : 4,
-    }));
+    this.#pools = new PortPools(options.pools, options.restMs ?? REST_MS, options.random);
+    this.#silence = new SilenceWatch(() => options.silenceMs?.() ?? 0);
   }
 
   get sizes(): { readonly calls: number; readonly ports: number; readonly streams: number } {
-    const ports = this.#pools.reduce((sum, p) => sum + p.pool.inUse, 0);
-    return { calls: this.#calls.size, ports, streams: this.#streams.size };
+    return { calls: this.#calls.size, ports: this.#pools.inUse, streams: this.#streams.size };
   }
 
   /** Allocations refused because no pair was free or there were too many calls. */
   get exhausted(): number {
-    return this.#pools.reduce((sum, p) => sum + p.pool.exhausted, this.#refusedCalls);
+    return this.#pools.exhausted + this.#refusedCalls;
   }
 
   /** The time it is: a port asked for by a negotiation is judged rested or not by it. */
@@ -164,14 +140,16 @@ export class MediaControl {
   ports(call: CallId, family?: 4 | 6, shared = false): LegPorts {
     return {
       allocate: (index, _kind, wished) =>
-        this.#allocate({ call, index, family: wished ?? family, strict: wished !== undefined, shared }),
+        this.#allocate(call, index, { family: wished ?? family, strict: wished !== undefined }, shared),
     };
   }
 
   /** Before the first `update` of a call that is let in. */
   begin(data: MediaCall): void {
     const media = this.#enter(data.call);
-    if (media !== undefined && media.data === undefined && !media.released) media.data = data;
+    if (media === undefined || media.data !== undefined || media.released) return;
+    media.data = data;
+    media.ports.announced = true;
   }
 
   /** The streams of a call's leg as they shall be now; what is not listed or not active is closed. */
@@ -197,7 +175,7 @@ export class MediaControl {
     if (media === undefined) return;
     media.answered = true;
     for (const stream of media.open.values()) {
-      stream.movedAt = now;
+      stream.movement.restart(now);
       if (stream.config.source !== 'latch' || stream.locked) continue;
       this.#modify(stream, stream.config, true);
     }
@@ -224,7 +202,8 @@ export class MediaControl {
     if (media === undefined || media.released) return;
     media.released = true;
     for (const index of [...media.open.keys()]) this.#close(media, index);
-    for (const index of [...media.ports.keys()]) if (!media.closing.has(index)) this.#freePort(media, index);
+    for (const index of media.ports.indices)
+      if (!media.closing.has(index)) media.ports.free(index, this.#now);
     if (media.closing.size === 0) this.#finish(media);
     else this.#timers.set(call, now + CLOSE_WAIT_MS);
   }
@@ -248,8 +227,7 @@ export class MediaControl {
     const b = this.#calls.get(to);
     if (a === undefined || b === undefined || a.released || b.released) return;
     for (const index of [...a.open.keys()]) this.#close(a, index);
-    for (const [index, port] of a.ports) b.ports.set(index, port);
-    a.ports.clear();
+    a.ports.moveTo(b.ports);
     for (const [was, is] of this.#moved) if (is === from) this.#moved.set(was, to);
     this.#moved.set(from, to);
   }
@@ -258,9 +236,7 @@ export class MediaControl {
   shardLost(shard: number): void {
     for (const media of [...this.#calls.values()]) {
       if (media.data?.shard !== shard) continue;
-      for (const [index, counters] of media.live)
-        media.done.set(index, addCounters(media.done.get(index), counters));
-      media.live.clear();
+      media.counters.workerLost();
       for (const index of [...media.closing.keys()]) this.#closed(media, index, true);
     }
   }
@@ -270,7 +246,7 @@ export class MediaControl {
     for (const media of this.#calls.values()) {
       for (const [index, { shard: was, config }] of media.open) {
         if (was !== shard) continue;
-        media.open.set(index, { shard: on, config, ...fresh(this.#now) });
+        media.open.set(index, { shard: on, config, locked: false, movement: new Movement(this.#now) });
         this.#command(on, { kind: 'open', leg: config });
       }
     }
@@ -281,14 +257,9 @@ export class MediaControl {
     this.#now = Math.max(this.#now, now);
     switch (event.kind) {
       case 'counters':
-        for (const counters of event.streams) {
-          const found = this.#find(counters);
-          if (found === undefined) continue;
-          found.media.live.set(found.index, counters);
-          const stream = found.media.open.get(found.index);
-          if (stream !== undefined) this.#heard(stream, counters);
-        }
-        this.#watch(shard);
+        for (const counters of event.streams) this.#counted(counters);
+        for (const { call, ms } of this.#silence.counted(shard, this.#calls.values(), this.#now))
+          this.#out.push({ kind: 'silence', call, ms });
         break;
       case 'closed':
         this.#planeClosed(event.counters);
@@ -351,15 +322,7 @@ export class MediaControl {
   /** Counters of every stream the call has or had, by index; zero counts as none where the plane has nothing to report. */
   counters(call: CallId): readonly StreamCounters[] {
     const media = this.#calls.get(call);
-    if (media === undefined) return [];
-    const { done, live, open } = media;
-    const indices = [...new Set([...done.keys(), ...live.keys(), ...open.keys()])].sort((a, b) => a - b);
-    return indices.map((index) => {
-      const { session, stream } = open.get(index)?.config ?? done.get(index) ?? live.get(index)!;
-      const now = live.get(index);
-      if (now === undefined) return done.get(index) ?? noCounters(session, stream, call);
-      return addCounters(done.get(index), now);
-    });
+    return media?.counters.all(media.open) ?? [];
   }
 
   /**
@@ -384,11 +347,10 @@ export class MediaControl {
       call,
       data: undefined,
       cname: toHex(this.#options.random.bytes(6)),
-      ports: new Map(),
+      ports: new CallPorts(this.#pools),
       open: new Map(),
       closing: new Map(),
-      done: new Map(),
-      live: new Map(),
+      counters: new CallCounters(call),
       codecs: new Map(),
       answered: false,
       toldSilence: false,
@@ -401,60 +363,22 @@ export class MediaControl {
     return media;
   }
 
-  /** `strict`: only this family; else it is a preference. */
-  #allocate(wish: {
-    readonly call: CallId;
-    readonly index: number;
-    readonly family: 4 | 6 | undefined;
-    readonly strict: boolean;
-    readonly shared: boolean;
-  }): ReturnType<LegPorts['allocate']> {
-    const { call, index, family, strict } = wish;
+  #allocate(
+    call: CallId,
+    index: number,
+    wish: Omit<PortWish, 'sharedBy'>,
+    shared: boolean,
+  ): ReturnType<LegPorts['allocate']> {
     const media = this.#enter(this.#moved.get(call) ?? call);
     if (media === undefined || media.released || index < 0 || index >= META_LIMITS.streams) return undefined;
-    const known = media.ports.get(index);
-    if (known !== undefined) {
-      if (!strict || isIpv6(known.advertised.ip) === (family === 6)) return known;
-      if (media.open.has(index) || media.closing.has(index)) return undefined;
-      this.#freePort(media, index);
-    }
-    const wanted = this.#pools.filter((p) => family === undefined || p.family === family);
-    // Without a pool of that family another's address is given: the negotiation sees that it does not fit and says so.
-    const others = strict && wanted.length > 0 ? [] : this.#pools.filter((p) => !wanted.includes(p));
-    for (const { pool, advertise } of [...wanted, ...others]) {
-      const shared = wish.shared ? this.#sharedPair(media, pool) : undefined;
-      const port = shared ?? pool.allocate(this.#now);
-      if (port === undefined) continue;
-      const made = {
-        pool,
-        shared: shared !== undefined,
-        bound: { ip: pool.ip, port },
-        advertised: { ip: advertise, port },
-      };
-      media.ports.set(index, made);
-      return made;
-    }
-    return undefined;
+    const bound = media.open.has(index) || media.closing.has(index);
+    const sharedBy = shared ? this.#shardOf(media) : undefined;
+    return media.ports.allocate(index, { ...wish, sharedBy }, bound, this.#now);
   }
 
-  #freePort(media: CallMedia, index: number): void {
-    const port = media.ports.get(index);
-    if (port === undefined) return;
-    media.ports.delete(index);
-    if (port.shared) return;
-    // The ports of a call that was not let in stand in no description: a flood of such calls must not use them up.
-    if (media.data === undefined) port.pool.giveBack(port.bound.port);
-    else port.pool.release(port.bound.port, this.#now);
-  }
-
-  /** The pair that this call's worker shares on the pool's address; undefined: none, the call gets one of its own. */
-  #sharedPair(media: CallMedia, pool: PortPool): number | undefined {
-    const shard = media.data?.shard ?? ((this.#options.workers ?? 1) === 1 ? 0 : undefined);
-    if (shard === undefined) return undefined;
-    const key = `${pool.ip} ${shard}`;
-    const port = this.#sharedPairs.get(key) ?? pool.allocate(this.#now);
-    if (port !== undefined) this.#sharedPairs.set(key, port);
-    return port;
+  /** Undefined: not known yet. */
+  #shardOf(media: CallMedia): number | undefined {
+    return media.data?.shard ?? ((this.#options.workers ?? 1) === 1 ? 0 : undefined);
   }
 
   // ---- streams ----------------------------------------------------------------------------------------------------
@@ -465,7 +389,7 @@ export class MediaControl {
     if (codec !== undefined) noteCodec(media.codecs, index, codec);
     const current = media.open.get(index);
     const kept = current?.config.kind === stream.kind ? current.config.rtpBase : undefined;
-    const shared = media.ports.get(index)?.shared === true;
+    const shared = media.ports.isShared(index);
     const local = shared ? { ...stream.local!, shared } : stream.local!;
     const config = legConfig({ ...stream, local }, data, {
       cname: media.cname,
@@ -484,7 +408,7 @@ export class MediaControl {
     }
     // Another kind in the same place (T.38 for audio) is another stream on the same port.
     if (current !== undefined) this.#close(media, index);
-    media.open.set(index, { shard: data.shard, config, ...fresh(this.#now) });
+    media.open.set(index, { shard: data.shard, config, locked: false, movement: new Movement(this.#now) });
     this.#streams.set(streamKey(config), { media, index });
     this.#command(data.shard, { kind: 'open', leg: config });
     if (config.kind === 'image') this.#out.push({ kind: 'fax', call: media.call, index });
@@ -492,48 +416,17 @@ export class MediaControl {
 
   #modify(stream: OpenStream, config: StreamLegConfig, relearn: boolean): void {
     stream.config = config;
-    stream.movedAt = this.#now;
+    stream.movement.restart(this.#now);
     if (relearn) stream.locked = false;
     this.#command(stream.shard, { kind: 'modify', leg: config, relearn });
   }
 
-  #heard(stream: OpenStream, counters: StreamCounters): void {
-    const packets = counters.packetsIn + counters.packetsOut;
-    if (packets === stream.packets) return;
-    stream.packets = packets;
-    stream.movedAt = this.#now;
-  }
-
-  /** A worker has counted: what it did not tell of did not move. */
-  #watch(shard: number | undefined): void {
-    const uncounted = this.#now - (this.#countedAt.get(shard) ?? Number.NEGATIVE_INFINITY);
-    this.#countedAt.set(shard, this.#now);
-    const overdue = uncounted > COUNTERS_OVERDUE_MS;
-    const limit = this.#options.silenceMs?.() ?? 0;
-    if (limit <= 0 && !overdue) return;
-    for (const media of this.#calls.values()) {
-      if (media.open.size === 0 || (shard !== undefined && media.data?.shard !== shard)) continue;
-      if (overdue)
-        for (const stream of media.open.values())
-          stream.movedAt = Math.min(this.#now, stream.movedAt + uncounted);
-      else if (limit > 0) this.#silence(media, limit);
-    }
-  }
-
-  /**
-   * Whether anything moves yet. Only streams that are to carry packets both ways count: on hold silence is no sign, whoever holds. An
-   * emergency call is never given up for being silent: the caller may have to be.
-   */
-  #silence(media: CallMedia, limit: Millis): void {
-    if (!media.answered || media.toldSilence || media.released) return;
-    if (media.data?.priority === 'emergency') return;
-    let movedAt = Number.NEGATIVE_INFINITY;
-    for (const stream of media.open.values())
-      if (stream.config.direction === 'sendrecv') movedAt = Math.max(movedAt, stream.movedAt);
-    const ms = this.#now - movedAt;
-    if (ms < limit || ms === Number.POSITIVE_INFINITY) return;
-    media.toldSilence = true;
-    this.#out.push({ kind: 'silence', call: media.call, ms });
+  #counted(counters: StreamCounters): void {
+    const found = this.#find(counters);
+    if (found === undefined) return;
+    const { media, index } = found;
+    media.counters.latest(index, counters);
+    media.open.get(index)?.movement.counted(counters, this.#now);
   }
 
   #close(media: CallMedia, index: number): void {
@@ -550,8 +443,7 @@ export class MediaControl {
     if (found === undefined) return;
     const { media, index } = found;
     media.applied = undefined;
-    media.done.set(index, addCounters(media.done.get(index), counters));
-    media.live.delete(index);
+    media.counters.final(index, counters);
     if (media.closing.has(index)) this.#closed(media, index, false);
     else media.open.delete(index); // the plane ended it by itself (its session is over); an update would open it anew
   }
@@ -578,7 +470,7 @@ export class MediaControl {
     }
     media.closing.delete(index);
     if (!media.released) return;
-    this.#freePort(media, index);
+    media.ports.free(index, this.#now);
     if (media.closing.size === 0) this.#finish(media);
   }
 
@@ -586,9 +478,9 @@ export class MediaControl {
     if (media.finished) return;
     media.finished = true;
     media.closing.clear();
-    for (const index of [...media.ports.keys()]) this.#freePort(media, index);
+    media.ports.freeAll(this.#now);
     if (media.data !== undefined) this.#out.push({ kind: 'finished', call: media.call });
-    if (media.done.size === 0 && media.live.size === 0) this.#remove(media);
+    if (media.counters.none) this.#remove(media);
     else this.#timers.set(media.call, this.#now + FORGET_MS);
   }
 
@@ -632,8 +524,4 @@ function noteCodec(codecs: Map<number, readonly FormatName[]>, index: number, co
 
 function streamKey(stream: { readonly session: SessionId; readonly stream: StreamId }): string {
   return `${stream.stream} ${stream.session}`;
-}
-
-function fresh(now: Millis) {
-  return { locked: false, packets: 0, movedAt: now };
 }
