@@ -2,7 +2,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import type { GatewayConfig } from '../gateway/config.ts';
-import type { Findings } from './config-checks.ts';
+import type { Findings } from './config-findings.ts';
 import type { ConfigPath } from './yaml-source.ts';
 
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';

@@ -1,7 +1,7 @@
 /** Checks of the H.323 part of a configuration: sockets, the gatekeepers we use and the one we are. Pure. */
 import type { GatewayConfig } from '../gateway/config.ts';
 import { formatAddress } from '../machine/address.ts';
-import type { Findings } from './config-checks.ts';
+import type { Findings } from './config-findings.ts';
 import { familyOf, isWildcard, parseIp } from './config-values.ts';
 import { suggestion } from './suggest.ts';
 import type { ConfigPath } from './yaml-source.ts';

@@ -1,6 +1,6 @@
 /** Checks of the dial rules: ends that exist, causes, rules that can never be reached. Pure. */
 import type { GatewayConfig } from '../gateway/config.ts';
-import type { Findings } from './config-checks.ts';
+import type { Findings } from './config-findings.ts';
 import { suggestion } from './suggest.ts';
 import type { ConfigPath } from './yaml-source.ts';
 

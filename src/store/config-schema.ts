@@ -3,78 +3,21 @@
  * JSON Schema (schema.ts) and the reference in docs/configuration.md all come from it. Keys mirror gateway/config.ts.
  */
 import { z } from 'zod';
-import { FORMAT_NAMES } from '../meta/message.ts';
-import { patternProblem } from '../policy/number-pattern.ts';
-import { h323, h323Peer } from './config-schema-h323.ts';
-import { address, cidr, ip, label } from './config-schema-values.ts';
-
-const gatewayName = () =>
-  z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$/, {
-    error: 'must be 1 to 64 characters a-z, 0-9, "-" and ".", starting and ending with a letter or digit',
-  });
-const path = () => z.string().min(1).max(4096);
-const digits = () =>
-  z.string().regex(/^[0-9*#]{1,32}$/, { error: 'must be 1 to 32 digits ("+" is not part of a number)' });
-/** A number pattern as policy/number-pattern.ts understands it. */
-const numberPattern = () =>
-  z.string().check((context) => {
-    const text = context.value;
-    const small = /^[+0-9xnXN*#.]*[xn][+0-9xnXN*#.]*$/.test(text);
-    const problem = small ? 'write "X" and "N" as capitals' : patternProblem(text);
-    if (problem === undefined) return;
-    const notation =
-      'use digits, "X" (one digit), "N" (2 to 9), "." at the end (any digits), "*" alone (everything), "+" in front (international)';
-    const message = `"${text}" is not a number pattern: ${problem}; ${notation}`;
-    context.issues.push({ code: 'custom', message, input: text });
-  });
-const transport = () => z.enum(['udp', 'tcp', 'tls']);
-const symmetric = () => z.enum(['signalled', 'latch']);
-/** Most networks in one list; longer lists belong into the firewall. */
-const NETWORKS = 4096;
-
-const site = z
-  .strictObject({
-    name: gatewayName().describe("The relay gateway's name, as in its tunnel certificate."),
-    maxCalls: z.int().min(1).max(100_000).default(1000).describe('Most calls of this site at a time.'),
-    maxCallsPerSecond: z
-      .number()
-      .min(0.1)
-      .max(10_000)
-      .default(50)
-      .describe('New calls per second, both directions.'),
-    maxMediaBytesPerSecond: z
-      .int()
-      .min(8_000)
-      .max(10_000_000_000)
-      .default(25_000_000)
-      .describe('Most octets per second taken from the media connections of this site.'),
-  })
-  .describe('One site: a relay gateway that may dial this termination gateway.');
-
-const tunnel = z
-  .strictObject({
-    signalling: address()
-      .exactOptional()
-      .describe('Termination: where to listen, default "0.0.0.0:7060". Relay: where to dial (required).'),
-    media: address()
-      .exactOptional()
-      .describe('Same for the media connections; default: the address of `signalling` with port 7061.'),
-    certificate: path()
-      .exactOptional()
-      .describe(
-        'PEM file of the tunnel certificate; its DNS subjectAltName is `name`. Default "pki/NAME.crt".',
-      ),
-    key: path().exactOptional().describe('PEM file of its private key, mode 0600. Default "pki/NAME.key".'),
-    ca: path()
-      .default('pki/ca.crt')
-      .describe('PEM file of the CA (or CAs) the far gateway must be certified by.'),
-    peerName: gatewayName()
-      .exactOptional()
-      .describe("Relay only, required: the termination gateway's name, as in its certificate."),
-    sites: z.array(site).max(1000).default([]).describe('Termination only, at least one: who may dial.'),
-    lanes: z.int().min(1).max(32).default(2).describe('Relay only: number of media connections.'),
-  })
-  .describe('Connection control: the two TCP ports between the gateways.');
+import { h323 } from './config-schema-h323.ts';
+import { media } from './config-schema-media.ts';
+import { peer } from './config-schema-peer.ts';
+import { tunnel } from './config-schema-tunnel.ts';
+import {
+  address,
+  cidr,
+  digits,
+  gatewayName,
+  label,
+  NETWORKS,
+  numberPattern,
+  path,
+  transport,
+} from './config-schema-values.ts';
 
 const listener = z
   .strictObject({
@@ -106,171 +49,6 @@ const sip = z
       .describe('Domain for which remote users register (termination); also the host in From where given.'),
   })
   .describe('SIP on the own side of this gateway.');
-
-const pool = z
-  .strictObject({
-    ip: ip().describe('Address RTP sockets are bound to.'),
-    advertise: ip().exactOptional().describe('Address as the far side sees it (static NAT); used in SDP.'),
-    ports: z
-      .tuple([z.int().min(1024).max(65535), z.int().min(1024).max(65535)])
-      .default([16384, 32767])
-      .describe('First and last UDP port, inclusive; RTP takes the even ones, RTCP the next odd one.'),
-  })
-  .describe('UDP ports for media of one address family.');
-
-const media = z
-  .strictObject({
-    pools: z
-      .array(pool)
-      .max(2)
-      .default([])
-      .describe(
-        'One per address family. Default: one for each family of `sip.listeners` and `h323.listeners`, at that address.',
-      ),
-    workers: z.int().min(1).max(64).default(1).describe('Media worker processes.'),
-    implementation: z
-      .enum(['auto', 'koffi', 'dgram'])
-      .default('auto')
-      .describe('auto: batched system calls where koffi loads, else plain sockets.'),
-    codecs: z
-      .array(z.enum(FORMAT_NAMES))
-      .min(1)
-      .default(['G722', 'PCMA', 'PCMU', 'OPUS', 'G729', 'telephone-event', 'CN', 'T38'])
-      .describe(
-        'Formats that may be used, in order of preference. Everything else is taken out of offers. `T38`: fax over UDPTL; without it a fax goes on as sound.',
-      ),
-    symmetric: symmetric()
-      .default('signalled')
-      .describe(
-        'Where media may come from: `signalled`: the address in SDP; `latch`: the first valid source in a short window (phones behind NAT).',
-      ),
-    sharedPorts: z
-      .boolean()
-      .default(false)
-      .describe(
-        'One pair of ports per worker for all streams of peers with `symmetric: signalled`, told apart by their exact source: less CPU per packet. Not for peers that send several streams from one address and port.',
-      ),
-  })
-  .describe('Media.');
-
-const credentials = z
-  .strictObject({
-    username: z.string().min(1).max(128).describe('User name.'),
-    password: z.string().min(1).max(256).describe('Password.'),
-    realm: z.string().min(1).max(256).exactOptional().describe('Answer challenges of this realm only.'),
-  })
-  .describe("Answers this peer's digest challenges (RFC 7616), nobody else's.");
-
-const peer = z
-  .strictObject({
-    name: label().describe('Name to refer to in `routes`, in metrics and records.'),
-    protocol: z.enum(['sip', 'h323']).default('sip').describe('Signalling protocol.'),
-    host: z
-      .string()
-      .regex(/^(|[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?\.?|[0-9A-Fa-f:.]+)$/, {
-        error: 'must be a host name or an address without port and brackets; the port has its own key `port`',
-      })
-      .default('')
-      .describe(
-        'Host name (SIP: RFC 3263) or address calls go to. Empty: calls only come from this peer (remote users).',
-      ),
-    port: z
-      .int()
-      .min(1)
-      .max(65535)
-      .exactOptional()
-      .describe('Port; without it RFC 3263 decides; H.323: 1720.'),
-    transport: transport().exactOptional().describe('SIP only: transport; without it RFC 3263 decides.'),
-    listener: label().exactOptional().describe('Listener to send from; default: the first that fits.'),
-    sources: z
-      .array(cidr())
-      .max(NETWORKS)
-      .default([])
-      .describe('Networks whose requests are taken as this peer, besides `host` where that is an address.'),
-    certificateName: z
-      .string()
-      .min(1)
-      .max(253)
-      .exactOptional()
-      .describe('TLS client certificate (DNS name) that is taken as this peer.'),
-    credentials: credentials.exactOptional(),
-    register: z
-      .boolean()
-      .exactOptional()
-      .describe(
-        'SIP only: this gateway registers there with `credentials`, so that the trunk sends it its calls (RFC 3261 10.2). A call to the registered contact goes to the number in To.',
-      ),
-    registerAs: z
-      .string()
-      .regex(/^[A-Za-z0-9+*#._~-]{1,128}$/, { error: 'must be 1 to 128 letters, digits or "+*#._~-"' })
-      .exactOptional()
-      .describe('User part of the registered address; default: `credentials.username`.'),
-    registerDomain: z
-      .string()
-      .regex(/^[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?$/, { error: 'must be a host name' })
-      .exactOptional()
-      .describe('Domain of the registered address; default: `host`.'),
-    registerSeconds: z
-      .int()
-      .min(30)
-      .max(86_400)
-      .exactOptional()
-      .describe('Seconds asked for; the trunk may grant less. Default: 600.'),
-    authenticate: z
-      .enum(['none', 'digest'])
-      .default('none')
-      .describe(
-        'digest: INVITE and REGISTER of this peer are challenged; accounts of the relay gateway decide.',
-      ),
-    challenges: z
-      .array(z.enum(['SHA-256', 'MD5']))
-      .min(1)
-      .max(2)
-      .exactOptional()
-      .describe(
-        'Algorithms offered in challenges, in order. Default: SHA-256, then MD5 (RFC 8760). `[MD5]` for old phones that give up where SHA-256 is offered.',
-      ),
-    trusted: z
-      .boolean()
-      .default(false)
-      .describe('P-Asserted-Identity is believed from and sent to this peer (RFC 3325).'),
-    mayTransfer: z
-      .boolean()
-      .exactOptional()
-      .describe(
-        'It may ask for the other party of its calls to be transferred (REFER). Default: true on a relay gateway, false on a termination gateway, where it would let a stranger make calls of the enterprise.',
-      ),
-    transferable: z
-      .boolean()
-      .exactOptional()
-      .describe(
-        'Its calls may be transferred where the other party asks the other gateway for it. Default: true on a termination gateway, false on a relay gateway.',
-      ),
-    probeSeconds: z
-      .int()
-      .min(0)
-      .max(3600)
-      .default(30)
-      .describe('SIP only: OPTIONS probe every so many seconds; 0: none.'),
-    symmetric: symmetric().exactOptional().describe('Overrides `media.symmetric` for this peer.'),
-    sharedPorts: z.boolean().exactOptional().describe('Overrides `media.sharedPorts` for this peer.'),
-    fax: z
-      .boolean()
-      .exactOptional()
-      .describe(
-        'T.38 with this peer. Default: where `media.codecs` names `T38`. Refused with 488; the call goes on.',
-      ),
-    mediaNetworks: z
-      .array(cidr())
-      .max(NETWORKS)
-      .default([])
-      .describe(
-        'Media addresses this peer may name. Empty: termination: any public one, or that of its signalling; relay: `host` and the top-level `mediaNetworks`.',
-      ),
-    maxCalls: z.int().min(0).max(100_000).default(2000).describe('Most calls with this peer at a time.'),
-    h323: h323Peer.exactOptional(),
-  })
-  .describe('A SIP or H.323 neighbour on the own side of this gateway.');
 
 const account = z
   .strictObject({
