@@ -4,7 +4,7 @@
  * may be answered once on every early dialog (branch) until the call is connected, as RFC 3261 13.2.2.4 allows.
  */
 import { answerProblem, mediaProblem } from '../meta/media-rules.ts';
-import type { MediaExchange, Side, Stream } from '../meta/message.ts';
+import type { MediaExchange, MediaOffer, Side, Stream } from '../meta/message.ts';
 import { META_LIMITS } from '../meta/message.ts';
 
 /** Why an exchange is not taken. */
@@ -149,7 +149,7 @@ export class MediaExchanges {
     if (!settled) this.#open = { ...first, branch };
   }
 
-  #opened(by: Side, number: number, exchange: Extract<MediaExchange, { kind: 'offer' }>): void {
+  #opened(by: Side, number: number, exchange: MediaOffer): void {
     const { branch, streams } = exchange;
     this.#open = { by, number, legNumber: exchange.number, branch, streams, answered: new Set() };
     if (by === 'originator' && number === 1 && !this.#connected) this.#first = this.#open;

@@ -7,7 +7,7 @@
 import type { LegCommand, LegEvent } from '../call/leg.ts';
 import type { H323Leg } from '../interworking/h323-leg.ts';
 import type { SipLeg } from '../interworking/sip-leg.ts';
-import type { Cause, MediaExchange, Party } from '../meta/message.ts';
+import type { Cause, MediaOffer, Party } from '../meta/message.ts';
 import { enter, releaseCall } from './calls.ts';
 import type { GatewayCall } from './gateway-call.ts';
 import type { ReplacedCall } from './legs.ts';
@@ -24,7 +24,7 @@ export interface Transfer {
   /** The new party's offer has gone to the leg. */
   offered: boolean;
   /** The new party's offer, from its answer on. */
-  offer: Extract<MediaExchange, { kind: 'offer' }> | undefined;
+  offer: MediaOffer | undefined;
   /** Times the leg's far end changed something at the same moment. */
   glares: number;
 }

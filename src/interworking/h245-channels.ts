@@ -1,8 +1,8 @@
 /** Logical channels of an H.323 leg: which to open, which of the far end's to take, and when the other gateway is told. */
 import type { H323Event } from '../h323/contract.ts';
+import type { MediaOffer } from '../meta/message.ts';
 import { channelAsksMode, faxFailed } from './h245-fax.ts';
 import { sendPayloadType } from './h245-formats.ts';
-import type { Offer } from './h245-negotiation.ts';
 import type { H245Stream } from './h245-stream.ts';
 import type { H323Leg } from './h323-leg.ts';
 
@@ -71,7 +71,7 @@ function judgeAsked(leg: H323Leg): void {
 function openOurs(leg: H323Leg): void {
   const { negotiation } = leg;
   if (!negotiation.settled || !negotiation.farKnown || negotiation.farHeld) return;
-  if (negotiation.faxing) {
+  if (negotiation.fax.active) {
     const { image } = negotiation;
     if (image.send !== undefined || leg.opening.has('image') || leg.refusals.has('image')) return;
     // Only of a call that is a fax from the start it is not known before that the far end has it.
@@ -107,7 +107,7 @@ function open(leg: H323Leg, stream: H245Stream): boolean {
 function withoutCodec(leg: H323Leg): void {
   const { negotiation } = leg;
   if (negotiation.answerDue) {
-    if (negotiation.takeFaxInstead()) openOurs(leg);
+    if (negotiation.fax.takeInstead()) openOurs(leg);
     else leg.breakOff('no-common-codec', 88);
     return;
   }
@@ -123,7 +123,7 @@ function withoutCodec(leg: H323Leg): void {
   leg.emit({ kind: 'modify', media: offer.value });
 }
 
-function isFaxOffer({ streams }: Offer): boolean {
+function isFaxOffer({ streams }: MediaOffer): boolean {
   return streams.some((s) => s.kind === 'image' && !s.refused);
 }
 
@@ -192,9 +192,9 @@ function settleAnswer(leg: H323Leg): void {
 }
 
 export function makeAnswer(leg: H323Leg): void {
-  const { sending, receiving, faxing } = leg.negotiation;
+  const { sending, receiving, fax } = leg.negotiation;
   const codecs = [sending, receiving].filter((f) => f !== undefined);
-  leg.answer = faxing
+  leg.answer = fax.active
     ? leg.negotiation.faxAnswer()
     : leg.negotiation.answer(codecs.filter((f, i) => codecs.findIndex((o) => o.id === f.id) === i));
   tell(leg);

@@ -1,7 +1,7 @@
 /**
  * Fax on an H.323 leg (H.323 D.5): speech is replaced by T.38 over UDP and comes back, each way asked for by RequestMode (H.245 C.9). The sound's
  * channels are closed and one fax channel in each direction takes their place, or the other way round. What the other gateway is told is a change
- * of the stream's kind. A call that is a fax from the start (H.323 D.3) has nothing to be replaced: see `takeFirstFax`, `fastStartOffer`.
+ * of the stream's kind. A call that is a fax from the start (H.323 D.3) has nothing to be replaced: see `H245FaxOffers`.
  */
 import type { H323Capability } from '../h323/media-contract.ts';
 import type { MediaExchange } from '../meta/message.ts';
@@ -10,14 +10,14 @@ import type { H323Leg } from './h323-leg.ts';
 /** The other gateway offers a fax: the far end is asked first. False: the offer is of none. */
 export function faxOffered(leg: H323Leg, exchange: MediaExchange): boolean {
   const { negotiation, call } = leg;
-  if (!negotiation.offersFax(exchange)) return false;
-  const capability = negotiation.takeFaxOffer(exchange);
+  if (!negotiation.fax.isOffered(exchange)) return false;
+  const capability = negotiation.fax.takeOffer(exchange);
   if (capability === undefined) {
     leg.count('fax-refused');
     leg.emit({ kind: 'modify-refuse', cause: 88, glare: false });
     return true;
   }
-  if (negotiation.faxing) {
+  if (negotiation.fax.active) {
     // A change within the fax: its channels stand.
     leg.emit({ kind: 'modify-accept', media: negotiation.faxAnswer()! });
     return true;
@@ -35,7 +35,7 @@ export function modeAnswered(leg: H323Leg, accepted: boolean): void {
   const answer = accepted ? negotiation.faxAnswer() : undefined;
   if (answer === undefined) {
     leg.count('fax-refused');
-    negotiation.rejectFax();
+    negotiation.fax.reject();
     drop(leg, 'image');
     leg.emit({ kind: 'modify-refuse', cause: 88, glare: false });
     return;
@@ -53,14 +53,14 @@ export function modeGranted(leg: H323Leg, wanted: H323Capability): boolean | und
   const sending = negotiation.stream(wanted.kind).send?.format.name;
   if (sending === wanted.codec) return true;
   const change =
-    wanted.kind === 'image' ? !negotiation.faxing : negotiation.faxing && wanted.kind === 'audio';
+    wanted.kind === 'image' ? !negotiation.fax.active : negotiation.fax.active && wanted.kind === 'audio';
   return change && wanted.kind !== 'video' && askOther(leg, wanted.kind, wanted) ? undefined : false;
 }
 
 /** The far end opens a channel of the other kind without having asked: taken for a request. True: the channel waits for the other side. */
 export function channelAsksMode(leg: H323Leg, wanted: H323Capability): boolean {
   const { negotiation } = leg;
-  if (wanted.kind === 'video' || (wanted.kind === 'image') === negotiation.faxing) return false;
+  if (wanted.kind === 'video' || (wanted.kind === 'image') === negotiation.fax.active) return false;
   if (leg.modeWanted === wanted.kind) return true;
   if (leg.modify === 'fax-asked') return wanted.kind === 'image';
   return askOther(leg, wanted.kind, wanted);
@@ -78,8 +78,8 @@ function askOther(leg: H323Leg, kind: 'audio' | 'image', wanted?: H323Capability
   if (negotiation.offerOpen || negotiation.answerDue || leg.modeWanted !== undefined) return false;
   const offer =
     kind === 'image'
-      ? wanted && negotiation.faxOffer(wanted)
-      : negotiation.faxing && negotiation.soundOffer();
+      ? wanted && negotiation.fax.offer(wanted)
+      : negotiation.fax.active && negotiation.soundOffer();
   if (!offer) return false;
   leg.modeWanted = kind;
   leg.modify = 'ours';
@@ -106,7 +106,7 @@ export function faxSettled(leg: H323Leg, agreed: boolean): void {
 /** Sound ends; channels of the fax are opened and taken by `reconcile`. */
 function enterFax(leg: H323Leg): void {
   const { negotiation } = leg;
-  negotiation.beginFax();
+  negotiation.fax.begin();
   leg.refusals.delete('image');
   close(leg, 'audio');
 }
@@ -114,11 +114,11 @@ function enterFax(leg: H323Leg): void {
 /** The fax ends; the sound's channels follow by `reconcile`. `ask`: the far end does not know yet. */
 export function leaveFax(leg: H323Leg, ask: boolean): void {
   const { negotiation, call } = leg;
-  if (!negotiation.faxing) return;
+  if (!negotiation.fax.active) return;
   const format = negotiation.current();
   const capability = format === undefined ? undefined : negotiation.audio.channel(format);
   if (ask && capability !== undefined) leg.send({ kind: 'request-mode', call, capability });
-  negotiation.endFax();
+  negotiation.fax.end();
   close(leg, 'image');
   // Who is not master would else wait for the far end's channel, which waits for ours.
   leg.waited = true;

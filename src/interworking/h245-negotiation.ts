@@ -17,56 +17,46 @@ import type {
   H323Channel,
 } from '../h323/media-contract.ts';
 import { fail, ok, type Result } from '../machine/machine.ts';
-import type { Direction, Format, MediaExchange, MediaKind, Side, Stream } from '../meta/message.ts';
-import { META_LIMITS } from '../meta/message.ts';
-import { directionOf, receives, reverse, sends } from '../sdp/offer-answer.ts';
+import type {
+  Direction,
+  Format,
+  MediaAnswer,
+  MediaExchange,
+  MediaKind,
+  MediaOffer,
+  Side,
+  Stream,
+} from '../meta/message.ts';
+import { receives } from '../sdp/offer-answer.ts';
+import { answeredStream, H245Exchanges } from './h245-exchanges.ts';
+import { H245FaxOffers } from './h245-fax-offers.ts';
 import {
   EVENT_PAYLOAD_TYPE,
   FAX_FORMAT,
   fittedTo,
   formatNamed,
-  formatOfCapability,
   isH323Audio,
   MANDATORY,
   matches,
 } from './h245-formats.ts';
+import { type H245Problem, NO_COMMON_CODEC, NO_PORT } from './h245-problem.ts';
 import { H245Stream, type H245StreamOptions } from './h245-stream.ts';
-import { answered, type BareFormat } from './sdp-formats.ts';
+import type { BareFormat } from './sdp-formats.ts';
 import { refusedStream } from './sdp-lines.ts';
-
-export type Offer = Extract<MediaExchange, { kind: 'offer' }>;
-export type Answer = Extract<MediaExchange, { kind: 'answer' }>;
 
 export interface H245NegotiationOptions extends H245StreamOptions {
   /** Of this leg's gateway in the call: whose numbering our offers have. */
   readonly side: Side;
 }
 
-/** `cause`: Q.850 for the release; `reason`: stable token for counters. */
-export interface H245Problem {
-  readonly cause: number;
-  readonly reason: string;
-}
-
-const NO_COMMON_CODEC: H245Problem = { cause: 88, reason: 'no-common-codec' };
-const NO_PORT: H245Problem = { cause: 47, reason: 'no-port' };
-
 export class H245Negotiation {
   readonly audio: H245Stream;
   readonly video: H245Stream;
   /** In the place of the sound, or beside it, the sound being refused. */
   readonly image: H245Stream;
-  /** The call is a fax now. */
-  faxing = false;
+  readonly fax: H245FaxOffers;
   readonly #options: H245NegotiationOptions;
-  #side: Side;
-  #number = 0;
-  /** Our offer, its answer due. */
-  #ours: Offer | undefined;
-  /** The other gateway's offer, our answer due. */
-  #theirs: Offer | undefined;
-  /** Streams of the other gateway that have no place here, by index. */
-  readonly #elsewhere = new Map<number, MediaKind>();
+  readonly #exchanges: H245Exchanges;
   #userInput: H323Capabilities['userInput'] | undefined;
   /** The other side may be asked for video, once the far end is known to have it: it was refused for want of knowing, or never named. */
   #videoDue: boolean;
@@ -75,21 +65,22 @@ export class H245Negotiation {
 
   constructor(options: H245NegotiationOptions) {
     this.#options = options;
-    this.#side = options.side;
     this.#videoDue = options.side === 'originator';
     this.audio = new H245Stream('audio', options);
     this.video = new H245Stream('video', options);
     this.image = new H245Stream('image', options, this.audio.numbers);
+    this.#exchanges = new H245Exchanges(options.side);
+    this.fax = new H245FaxOffers(this, this.#exchanges);
   }
 
   // ---- what is known ------------------------------------------------------------------------------------------------
 
   get answerDue(): boolean {
-    return this.#theirs !== undefined;
+    return this.#exchanges.theirs !== undefined;
   }
 
   get offerOpen(): boolean {
-    return this.#ours !== undefined;
+    return this.#exchanges.offerOpen;
   }
 
   get farKnown(): boolean {
@@ -103,7 +94,7 @@ export class H245Negotiation {
 
   /** The stream without which there is no call. */
   get main(): H245Stream {
-    return this.faxing ? this.image : this.audio;
+    return this.fax.active ? this.image : this.audio;
   }
 
   /** Whether a codec is among those agreed. */
@@ -145,10 +136,7 @@ export class H245Negotiation {
 
   /** The leg goes over to another call (a transfer): its offers are that side's now, numbered anew; channels stay. */
   moveTo(side: Side): void {
-    this.#side = side;
-    this.#number = 0;
-    this.#ours = undefined;
-    this.#elsewhere.clear();
+    this.#exchanges.moveTo(side);
   }
 
   stream(kind: MediaKind): H245Stream {
@@ -158,12 +146,12 @@ export class H245Negotiation {
   // ---- offers of ours to the other gateway --------------------------------------------------------------------------
 
   /** The far end's FastStart as an offer. Undefined: nothing of it can be used (it is refused, and H.245 negotiates). */
-  fastStartOffer(offers: readonly FastStartOffer[]): Result<Offer | undefined, H245Problem> {
+  fastStartOffer(offers: readonly FastStartOffer[]): Result<MediaOffer | undefined, H245Problem> {
     const of = (kind: MediaKind): FastStartOffer | undefined => offers.find((o) => o.kind === kind);
     if (of('audio') === undefined && of('image') === undefined) return ok(undefined);
     if (this.audio.allocate(0) === undefined) return fail(NO_PORT);
     const usable = this.audio.offeredFast(of('audio'));
-    if (usable === undefined) return ok(this.#fastFaxOffer(of('image')));
+    if (usable === undefined) return ok(this.fax.fastOffer(of('image')));
     this.audio.fast = of('audio');
     const moving = this.video.offeredFast(of('video'));
     if (moving === undefined || this.video.allocate(1) === undefined)
@@ -173,7 +161,7 @@ export class H245Negotiation {
   }
 
   /** For a far end whose capabilities are not known: what every H.323 terminal can (H.323 6.2.5), or all we may use where that is not allowed. */
-  assumedOffer(): Result<Offer, H245Problem> {
+  assumedOffer(): Result<MediaOffer, H245Problem> {
     const { codecs } = this.#options;
     const sure = codecs.filter((name) => MANDATORY.includes(name));
     const names = (sure.length > 0 ? sure : codecs).filter(isH323Audio);
@@ -183,21 +171,20 @@ export class H245Negotiation {
   }
 
   /** What far end and configuration both have, in the far end's order; a fax, where that is all. */
-  capabilityOffer(): Result<Offer, H245Problem> {
+  capabilityOffer(): Result<MediaOffer, H245Problem> {
     if (this.audio.allocate(0) === undefined) return fail(NO_PORT);
     const formats = this.audio.formatsOf(this.audio.far ?? []);
     if (formats.length === 0) {
-      const fax = this.faxing ? undefined : this.ableFaxOffer();
+      const fax = this.fax.active ? undefined : this.fax.ableOffer();
       return fax === undefined ? fail(NO_COMMON_CODEC) : ok(fax);
     }
     return ok(this.#offer(formats, this.#ownDirection(), this.#videoFormats(true)));
   }
 
   /** What was agreed, again: the far end's hold or resumption, or an offer that was asked for. `more`: with video it turned out to have. */
-  agreedOffer(more = false): Offer | undefined {
+  agreedOffer(more = false): MediaOffer | undefined {
     const { audio } = this;
-    const fax = this.faxing ? this.image.far?.find((c) => c.kind === 'image') : undefined;
-    if (fax !== undefined) return this.faxOffer(fax);
+    if (this.fax.active && this.image.far?.some((c) => c.kind === 'image')) return this.fax.ableOffer();
     if (audio.candidates.length === 0) return undefined;
     const current = audio.send?.format ?? audio.receive?.format;
     const formats = current === undefined ? audio.candidates : [current];
@@ -205,7 +192,7 @@ export class H245Negotiation {
   }
 
   /** An offer with the video that the far end turned out to have; once, and only where the other side may want it. */
-  videoOffer(): Offer | undefined {
+  videoOffer(): MediaOffer | undefined {
     const { video } = this;
     if (!this.#videoDue || video.far === undefined) return undefined;
     this.#videoDue = false;
@@ -220,15 +207,14 @@ export class H245Negotiation {
 
   /** Our offer was refused or overtaken: what was agreed before stands. */
   dropOffer(): void {
-    this.#ours = undefined;
+    this.#exchanges.dropOffer();
   }
 
   takeAnswer(exchange: MediaExchange): Result<void, H245Problem> {
-    const ours = this.#ours;
-    if (exchange.kind !== 'answer' || ours === undefined || exchange.number !== ours.number)
+    const ours = this.#exchanges.answeredBy(exchange);
+    if (exchange.kind !== 'answer' || ours === undefined)
       return fail({ cause: 111, reason: 'unexpected-answer' });
-    this.#ours = undefined;
-    if (ours.streams.some((s) => s.kind === 'image' && !s.refused)) return this.#takeFaxAnswer(exchange);
+    if (ours.streams.some((s) => s.kind === 'image' && !s.refused)) return this.fax.takeAnswer(exchange);
     const { audio, video } = this;
     const stream = exchange.streams.find((s) => s.index === audio.index);
     const formats = stream === undefined ? [] : audio.allowed(stream.formats);
@@ -257,10 +243,7 @@ export class H245Negotiation {
     if (audio.allocate(stream.index) === undefined) return fail(NO_PORT);
     video.remember();
     const pictures = this.#takeVideo(exchange.streams);
-    for (const s of exchange.streams) {
-      if (s.index !== audio.index && s.index !== pictures) this.#elsewhere.set(s.index, s.kind);
-    }
-    this.#theirs = exchange;
+    this.#exchanges.take(exchange, [audio.index, pictures]);
     audio.takeOffer(stream, formats);
     return ok(undefined);
   }
@@ -283,8 +266,8 @@ export class H245Negotiation {
 
   /** The offer came to nothing: what was agreed before stands. */
   rejectOffer(): void {
-    if (this.#theirs === undefined) return;
-    this.#theirs = undefined;
+    if (!this.answerDue) return;
+    this.#exchanges.reject();
     this.audio.takeBack();
     this.video.takeBack();
   }
@@ -300,30 +283,15 @@ export class H245Negotiation {
   }
 
   /** Our answer to the other gateway's offer, once the codec of each direction is settled: first the one we send the far end. */
-  answer(codecs: readonly Format[]): Answer | undefined {
-    const theirs = this.#theirs;
-    if (theirs === undefined) return undefined;
-    this.#theirs = undefined;
-    const { audio } = this;
+  answer(codecs: readonly Format[]): MediaAnswer | undefined {
+    if (!this.answerDue) return undefined;
+    const { audio, video, farHeld } = this;
     audio.candidates = codecs;
-    const streams = theirs.streams.map((asked): Stream => {
-      if (asked.refused) return refusedStream(asked.index, asked.kind);
-      if (asked.kind === 'video' && asked.index === this.video.index) return this.#videoAnswer(asked);
+    return this.#exchanges.answer((asked) => {
+      if (asked.kind === 'video' && asked.index === video.index) return this.#videoAnswer(asked);
       if (asked.index !== audio.index) return refusedStream(asked.index, asked.kind);
-      return this.#answered(asked, audio.events === undefined ? codecs : [...codecs, audio.events]);
+      return answeredStream(asked, audio.events === undefined ? codecs : [...codecs, audio.events], farHeld);
     });
-    return { kind: 'answer', by: theirs.by, number: theirs.number, branch: 0, streams };
-  }
-
-  #answered(asked: Stream, formats: readonly Format[]): Stream {
-    return {
-      index: asked.index,
-      kind: asked.kind,
-      refused: false,
-      direction: this.#answerDirection(asked.direction),
-      ...(asked.packetTime === undefined ? {} : { packetTime: asked.packetTime }),
-      formats,
-    };
   }
 
   /** What a channel has already and is still wished for, else what the far end can receive; a far end that has no video, or has not said so, refuses it. */
@@ -337,168 +305,25 @@ export class H245Negotiation {
     }
     const far = video.far?.find((c) => matches(c, format, true));
     video.candidates = [format];
-    return this.#answered(asked, [far === undefined ? format : fittedTo(format, far)]);
+    return answeredStream(asked, [far === undefined ? format : fittedTo(format, far)], this.farHeld);
   }
 
   /** FastStart for a call of ours: the offered codecs, both ways. */
   proposals(): FastStartProposal[] {
-    if (this.faxing) return [this.image.proposal()].filter((p) => p !== undefined);
+    if (this.fax.active) return [this.image.proposal()].filter((p) => p !== undefined);
     const audio = this.audio.proposal();
     const video = audio === undefined ? undefined : this.video.proposal();
     return [audio, video].filter((p) => p !== undefined);
   }
 
-  // ---- fax ----------------------------------------------------------------------------------------------------------
-
-  /** The far end's FastStart is of a fax and of no sound that may be used (H.323 D.3): the call is a fax. */
-  #fastFaxOffer(fast: FastStartOffer | undefined): Offer | undefined {
-    const { audio, image } = this;
-    const usable = image.offeredFast(fast);
-    if (usable === undefined) return undefined;
-    image.index = audio.index;
-    image.port = audio.port;
-    audio.port = undefined;
-    image.fast = fast;
-    image.far = fast?.send.map((s) => s.capability);
-    this.faxing = true;
-    return this.#asOffer([image.offered(usable.formats, usable.direction)]);
-  }
-
-  /** The set-up's offer is of a fax and of no sound that may be used. */
-  isFax(exchange: MediaExchange): boolean {
-    if (exchange.kind !== 'offer') return false;
-    return (
-      this.#usable(this.image, exchange) !== undefined && this.#usable(this.audio, exchange) === undefined
-    );
-  }
-
-  #usable(stream: H245Stream, { streams }: Offer): Stream | undefined {
-    return streams.find((s) => s.kind === stream.kind && !s.refused && stream.allowed(s.formats).length > 0);
-  }
-
-  /** A call that is a fax from the start, to a far end that is not there yet. */
-  takeFirstFax(exchange: MediaExchange): Result<void, H245Problem> {
-    const { audio, image } = this;
-    const stream = exchange.kind === 'offer' ? this.#usable(image, exchange) : undefined;
-    if (exchange.kind !== 'offer' || stream === undefined) return fail(NO_COMMON_CODEC);
-    image.index = undefined;
-    image.port = undefined;
-    if (image.allocate(stream.index) === undefined) return fail(NO_PORT);
-    // Sound, should it come, has the place that was offered for it, or that of the fax.
-    audio.index ??= exchange.streams.find((s) => s.kind === 'audio')?.index ?? stream.index;
-    audio.candidates = [];
-    this.video.refuse();
-    for (const s of exchange.streams)
-      if (s.index !== audio.index && s.index !== stream.index) this.#elsewhere.set(s.index, s.kind);
-    this.#theirs = exchange;
-    image.takeOffer(stream, image.allowed(stream.formats).slice(0, 1));
-    this.faxing = true;
-    return ok(undefined);
-  }
-
-  /** The far end turns out to have no sound of what was offered: the fax that was offered beside it, where there was one. */
-  takeFaxInstead(): boolean {
-    const theirs = this.#theirs;
-    const { image } = this;
-    if (this.faxing || theirs === undefined || this.#usable(image, theirs) === undefined) return false;
-    if (image.formatsOf(image.far ?? []).length === 0) return false;
-    return this.takeFirstFax(theirs).ok;
-  }
-
-  /** A fax as the far end's capabilities have it. */
-  ableFaxOffer(): Offer | undefined {
-    const able = this.image.far?.find((c) => c.kind === 'image');
-    return able === undefined ? undefined : this.faxOffer(able);
-  }
-
-  /** A fax, and no sound beside it. */
-  offersFax(exchange: MediaExchange): boolean {
-    if (exchange.kind !== 'offer') return false;
-    const wanted = (kind: MediaKind): boolean => exchange.streams.some((s) => s.kind === kind && !s.refused);
-    return wanted('image') && !wanted('audio');
-  }
-
-  /** What to ask the far end to send; then `faxAnswer`, or `rejectFax`. Undefined: it cannot, or may not. */
-  takeFaxOffer(exchange: MediaExchange): H323Capability | undefined {
-    const { audio, image } = this;
-    const stream =
-      exchange.kind === 'offer' && exchange.streams.find((s) => s.kind === 'image' && !s.refused);
-    if (!stream) return undefined;
-    const [format] = image.allowed(stream.formats);
-    if (format === undefined || image.far === undefined || !image.farTakes(format)) return undefined;
-    if (image.index !== stream.index) {
-      image.index = undefined;
-      image.port = undefined;
-    }
-    if (image.allocate(stream.index) === undefined) return undefined;
-    for (const s of exchange.streams)
-      if (s.index !== audio.index && s.index !== stream.index) this.#elsewhere.set(s.index, s.kind);
-    this.#elsewhere.delete(stream.index);
-    this.#theirs = exchange;
-    image.takeOffer(stream, [format]);
-    return image.channel(format);
-  }
-
-  rejectFax(): void {
-    this.#theirs = undefined;
-    if (!this.faxing) this.image.refuse();
-  }
-
-  faxAnswer(): Answer | undefined {
-    const theirs = this.#theirs;
-    const [format] = this.image.candidates;
-    const far = this.image.far?.find((c) => c.kind === 'image');
-    const able = far === undefined ? undefined : formatOfCapability(far);
-    this.#theirs = undefined;
-    if (theirs === undefined || format === undefined || able === undefined) return undefined;
-    const streams = theirs.streams.map((asked): Stream => {
-      if (asked.refused || asked.index !== this.image.index) return refusedStream(asked.index, asked.kind);
-      return this.#answered(asked, [{ ...format, parameters: answered(format, able) }]);
-    });
-    return { kind: 'answer', by: theirs.by, number: theirs.number, branch: 0, streams };
-  }
-
-  /** A fax as the far end wants it, in the place of the sound or where it is already. */
-  faxOffer(wanted: H323Capability): Offer | undefined {
-    const { audio, image, video } = this;
-    const formats = image.formatsOf([wanted]);
-    if (audio.index === undefined || formats.length === 0) return undefined;
-    if (!this.faxing) {
-      if (audio.port === undefined) return undefined;
-      image.index = audio.index;
-      image.port = audio.port;
-    }
-    const gone = video.index === undefined ? [] : [refusedStream(video.index, 'video')];
-    if (image.index !== audio.index) gone.push(refusedStream(audio.index, 'audio'));
-    return this.#asOffer([image.offered(formats, 'sendrecv'), ...gone]);
-  }
-
-  /** Sound again: what far end and configuration both have. */
-  soundOffer(): Offer | undefined {
+  /** Sound again, after a fax: what far end and configuration both have. */
+  soundOffer(): MediaOffer | undefined {
     const offer = this.capabilityOffer();
     return offer.ok ? offer.value : undefined;
   }
 
-  #takeFaxAnswer(exchange: Answer): Result<void, H245Problem> {
-    const { image } = this;
-    const stream = exchange.streams.find((s) => s.index === image.index && s.kind === 'image');
-    const formats = stream === undefined ? [] : image.allowed(stream.formats);
-    if (stream === undefined || stream.refused || formats.length === 0) {
-      if (!this.faxing) image.refuse();
-      return fail(NO_COMMON_CODEC);
-    }
-    image.agree(stream, formats);
-    return ok(undefined);
-  }
-
-  beginFax(): void {
-    this.faxing = true;
-    this.video.refuse();
-  }
-
-  endFax(): void {
-    this.faxing = false;
-    this.image.refuse();
+  faxAnswer(): MediaAnswer | undefined {
+    return this.fax.answer(this.farHeld);
   }
 
   // ---- towards the far end ------------------------------------------------------------------------------------------
@@ -562,7 +387,7 @@ export class H245Negotiation {
 
   streams(): readonly LegStream[] {
     const state = { held: this.farHeld, eventType: this.#eventPayloadType() };
-    const shown = this.faxing ? [this.image] : [this.audio, this.video];
+    const shown = this.fax.active ? [this.image] : [this.audio, this.video];
     return shown.map((s) => s.legStream(state)).filter((s) => s !== undefined);
   }
 
@@ -573,38 +398,17 @@ export class H245Negotiation {
     direction: Direction,
     pictures: readonly BareFormat[] = [],
     pictureDirection: Direction = this.#ownDirection(),
-  ): Offer {
-    return this.#asOffer([
+  ): MediaOffer {
+    return this.#exchanges.offer([
       this.audio.offered(formats, direction),
       ...this.#videoOffered(pictures, pictureDirection),
     ]);
   }
 
-  /** Makes it our open offer. */
-  #asOffer(named: readonly Stream[]): Offer {
-    const streams = [...named];
-    for (const [index, kind] of this.#elsewhere) {
-      if (streams.every((s) => s.index !== index)) streams.push(refusedStream(index, kind));
-    }
-    const number = Math.min(++this.#number, META_LIMITS.exchangeNumber);
-    const exchange: Offer = {
-      kind: 'offer',
-      by: this.#side,
-      number,
-      branch: 0,
-      streams: streams.sort((a, b) => a.index - b.index),
-    };
-    this.#ours = exchange;
-    return exchange;
-  }
-
   /** The video stream in its place: with these formats, or refused where there was one. */
   #videoOffered(formats: readonly BareFormat[], direction: Direction): Stream[] {
     const { video } = this;
-    const free = [...Array(META_LIMITS.streams).keys()].find(
-      (i) => i !== this.index && !this.#elsewhere.has(i),
-    );
-    const place = video.index ?? free;
+    const place = video.index ?? this.#exchanges.freeIndex(this.index);
     if (formats.length === 0 || place === undefined || video.allocate(place) === undefined) {
       return video.index === undefined ? [] : [refusedStream(video.index, 'video')];
     }
@@ -615,10 +419,5 @@ export class H245Negotiation {
   /** Seen from our far end: whether it takes media, whether it sends. */
   #ownDirection(): Direction {
     return this.farHeld ? 'sendonly' : 'sendrecv';
-  }
-
-  #answerDirection(asked: Direction): Direction {
-    const theirs = reverse(asked);
-    return this.farHeld ? directionOf(sends(theirs), false) : theirs;
   }
 }

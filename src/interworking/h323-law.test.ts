@@ -5,7 +5,7 @@ import type { LegCommand, LegEvent } from '../call/leg.ts';
 import type { H323Command, H323Event } from '../h323/contract.ts';
 import type { FastStartOffer, H323Capability } from '../h323/media-contract.ts';
 import { answerProblem, mediaProblem } from '../meta/media-rules.ts';
-import type { Format, MediaExchange, Party, Stream } from '../meta/message.ts';
+import type { Format, MediaExchange, MediaOffer, Party, Stream } from '../meta/message.ts';
 import { H245Negotiation } from './h245-negotiation.ts';
 import { H323Leg } from './h323-leg.ts';
 import { setupFromH323 } from './h323-to-meta.ts';
@@ -239,7 +239,7 @@ test('law: whatever either side says in whatever order, nothing throws, exchange
 class Watch {
   readonly #leg: H323Leg;
   readonly #caller: boolean;
-  #ours: Extract<MediaExchange, { kind: 'offer' }> | undefined;
+  #ours: MediaOffer | undefined;
   #theirs: Stream[] | undefined;
   #theirNumber = 0;
   #released = 0;

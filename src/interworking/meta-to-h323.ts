@@ -83,7 +83,9 @@ function setup(leg: H323Leg, command: Command<'setup'>): void {
     leg.lateOffer = true;
   } else {
     const { media } = command;
-    const taken = negotiation.isFax(media) ? negotiation.takeFirstFax(media) : negotiation.takeOffer(media);
+    const taken = negotiation.fax.isFirst(media)
+      ? negotiation.fax.takeFirst(media)
+      : negotiation.takeOffer(media);
     if (!taken.ok) {
       leg.count(taken.error.reason);
       leg.over();

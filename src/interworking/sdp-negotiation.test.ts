@@ -4,7 +4,7 @@ import { latin1Bytes, latin1Text } from '../bytes/text.ts';
 import type { LegPorts, LegStream } from '../call/leg.ts';
 import type { Result } from '../machine/machine.ts';
 import { answerProblem, mediaProblem } from '../meta/media-rules.ts';
-import type { FormatName, MediaExchange, Stream } from '../meta/message.ts';
+import type { FormatName, MediaExchange, MediaOffer, Stream } from '../meta/message.ts';
 import type { SessionDescription } from '../sdp/description.ts';
 import { parseSdp } from '../sdp/parse.ts';
 import { type NegotiationProblem, SdpNegotiation, type SdpNegotiationOptions } from './sdp-negotiation.ts';
@@ -58,7 +58,7 @@ function problemOf(result: Result<unknown, NegotiationProblem>): string {
   return `${result.error.status} ${result.error.reason}`;
 }
 
-function offerOf(n: SdpNegotiation, sdp: Uint8Array): Extract<MediaExchange, { kind: 'offer' }> {
+function offerOf(n: SdpNegotiation, sdp: Uint8Array): MediaOffer {
   const offer = value(n.receiveOffer(sdp, 0));
   assert.equal(offer.kind, 'offer');
   if (offer.kind !== 'offer') throw new Error('unreachable');

@@ -2,7 +2,15 @@ import { sameBytes } from '../bytes/equal.ts';
 import type { LegPorts, LegStream } from '../call/leg.ts';
 import { isIpv6 } from '../machine/address.ts';
 import { fail, ok, type Result } from '../machine/machine.ts';
-import type { Direction, FormatName, MediaExchange, MediaKind, Side, Stream } from '../meta/message.ts';
+import type {
+  Direction,
+  FormatName,
+  MediaExchange,
+  MediaKind,
+  MediaOffer,
+  Side,
+  Stream,
+} from '../meta/message.ts';
 import { META_LIMITS } from '../meta/message.ts';
 import { SDP_LIMITS, type SessionDescription } from '../sdp/description.ts';
 import { reverse } from '../sdp/offer-answer.ts';
@@ -21,8 +29,6 @@ import {
   type StreamRefusal,
 } from './sdp-lines.ts';
 import { answeredLine, answerLine, localLine, offeredLine, refused, restated } from './sdp-steps.ts';
-
-type Offer = Extract<MediaExchange, { kind: 'offer' }>;
 
 export interface SdpNegotiationOptions {
   /** Of this leg's gateway in the call: whose numbering our offers have. */
@@ -49,18 +55,18 @@ export interface NegotiationProblem {
 export type NegotiationState = 'stable' | 'offer-sent' | 'offer-received';
 
 /** The far end's offer in neutral terms, or: it said what it had said before; answer with `repeatLocal`. */
-export type ReceivedOffer = Offer | { readonly kind: 'refresh' };
+export type ReceivedOffer = MediaOffer | { readonly kind: 'refresh' };
 
 interface TheirOffer {
   readonly kind: 'theirs';
-  readonly exchange: Offer;
+  readonly exchange: MediaOffer;
   readonly lines: readonly Line[];
   readonly key: string;
 }
 interface OurOffer {
   readonly kind: 'ours';
   /** Undefined: made here (`offerAgain`), not asked for by the other gateway. */
-  readonly exchange: Offer | undefined;
+  readonly exchange: MediaOffer | undefined;
   readonly lines: readonly Line[];
 }
 type OpenOffer = TheirOffer | OurOffer;
@@ -149,7 +155,7 @@ export class SdpNegotiation {
     if (!lines.some(isActive)) {
       return problem(refusal === 'no-port' ? 503 : 488, refusal ?? 'no-usable-stream');
     }
-    const exchange: Offer = {
+    const exchange: MediaOffer = {
       kind: 'offer',
       by: this.#options.side,
       number: ++this.#number,
@@ -342,7 +348,7 @@ export class SdpNegotiation {
   }
 
   /** After the answer to `offerAgain`: an offer to the other gateway where what is agreed became something else. */
-  #changed(before: readonly Line[]): Offer | undefined {
+  #changed(before: readonly Line[]): MediaOffer | undefined {
     if (agreedText(before) === agreedText(this.#lines)) return undefined;
     if (this.#number >= META_LIMITS.exchangeNumber) return undefined;
     this.#late = ++this.#number;

@@ -113,20 +113,8 @@ export interface Stream {
  * `branch` names the early dialog at the called side (0 until there is one; forked answers differ).
  */
 export type MediaExchange =
-  | {
-      readonly kind: 'offer';
-      readonly by: Side;
-      readonly number: number;
-      readonly branch: number;
-      readonly streams: readonly Stream[];
-    }
-  | {
-      readonly kind: 'answer';
-      readonly by: Side;
-      readonly number: number;
-      readonly branch: number;
-      readonly streams: readonly Stream[];
-    }
+  | MediaOffer
+  | MediaAnswer
   | {
       readonly kind: 'refuse';
       readonly by: Side;
@@ -134,6 +122,22 @@ export type MediaExchange =
       readonly branch: number;
       readonly cause: Cause;
     };
+
+export interface MediaOffer {
+  readonly kind: 'offer';
+  readonly by: Side;
+  readonly number: number;
+  readonly branch: number;
+  readonly streams: readonly Stream[];
+}
+
+export interface MediaAnswer {
+  readonly kind: 'answer';
+  readonly by: Side;
+  readonly number: number;
+  readonly branch: number;
+  readonly streams: readonly Stream[];
+}
 
 export type Side = 'originator' | 'terminator';
 
