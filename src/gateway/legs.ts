@@ -44,6 +44,7 @@ export function newLeg(
     role,
     negotiation,
     trusted: peer.trusted,
+    vouched: gw.config.role === 'termination', // whom it calls is called by a site
     ...(options.target === undefined ? {} : { target: options.target }),
     ...(options.replaces === undefined ? {} : { replaces: options.replaces }),
   });

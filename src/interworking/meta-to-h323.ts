@@ -104,7 +104,7 @@ function setup(leg: H323Leg, command: Command<'setup'>): void {
     ...(leg.target === undefined ? {} : { target: leg.target }),
     caller: partyToH323(command.caller, peer.trusted),
     callee: partyToH323({ ...command.callee, privacy: 'allowed' }, true),
-    ...(peer.trusted && diverting !== undefined && /^[0-9*#]+$/.test(diverting.number)
+    ...(peer.trusted && diverting?.privacy === 'allowed' && /^[0-9*#]+$/.test(diverting.number)
       ? { redirecting: { number: diverting.number } }
       : {}),
     hops: Math.min(MAX_HOPS, command.hops),

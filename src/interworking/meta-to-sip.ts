@@ -99,7 +99,7 @@ function invite(leg: SipLeg, setup: Extract<LegCommand, { kind: 'setup' }>): voi
     kind: 'invite',
     session: leg.session,
     peer: setup.peer,
-    parties: sipParties(setup, leg.trusted),
+    parties: sipParties(setup, leg),
     hops: setup.hops,
     priority: setup.priority !== 'normal',
     ...(leg.target === undefined ? {} : { target: leg.target }),

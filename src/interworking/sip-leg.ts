@@ -17,6 +17,8 @@ export interface SipLegOptions {
   readonly negotiation: SdpNegotiation;
   /** The peer is inside the trust domain (RFC 3325). */
   readonly trusted: boolean;
+  /** Callee only: callers come out of the enterprise, which vouches for them (RFC 3325 5); default false. */
+  readonly vouched?: boolean;
   /** Callee only: registered contact to use in place of the peer's address. */
   readonly target?: SipTarget;
   /** Callee only: the peer's own dialog that this call is to replace. */
@@ -53,6 +55,7 @@ export class SipLeg {
   readonly role: 'caller' | 'callee';
   readonly negotiation: SdpNegotiation;
   readonly trusted: boolean;
+  readonly vouched: boolean;
   readonly target: SipTarget | undefined;
   readonly replaces: SipReplaces | undefined;
   /** The dialog the far end wants replaced by the call it has asked a transfer for. */
@@ -80,6 +83,7 @@ export class SipLeg {
     this.role = options.role;
     this.negotiation = options.negotiation;
     this.trusted = options.trusted;
+    this.vouched = options.vouched ?? false;
     this.target = options.target;
     this.replaces = options.replaces;
   }

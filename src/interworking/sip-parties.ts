@@ -3,8 +3,8 @@ import type { Writable } from '../machine/machine.ts';
 import type { NumberType, Party } from '../meta/message.ts';
 import { META_LIMITS } from '../meta/message.ts';
 import type { CallParties } from '../sip/contract.ts';
-import { firstHeader } from '../sip/header/access.ts';
-import { parseNameAddressList } from '../sip/header/name-address.ts';
+import { nameAddresses } from '../sip/header/access.ts';
+import { hidesDiverting, hidesIdentity } from '../sip/header/privacy.ts';
 import type { NameAddress, SipRequest, SipUri } from '../sip/message.ts';
 
 const NUMBER = /^[0-9*#A-D]{1,32}$/;
@@ -65,25 +65,30 @@ export interface IdentityTrust {
   readonly account?: string;
 }
 
-/** The caller of an INVITE: the asserted identity of a trusted peer, else From (RFC 3325, RFC 3323). */
+/**
+ * The caller of an INVITE: the account, else the asserted identity of a trusted peer, else From (RFC 3325, RFC 3323). Many telephones ask
+ * for privacy with an anonymous From alone (RFC 3323 4.1.1.3): who we know by other means is restricted then too.
+ */
 export function callerOf(request: SipRequest, trust: IdentityTrust): Party {
-  const asserted = trust.trusted ? firstHeader(request, 'P-Asserted-Identity') : undefined;
-  const identities = asserted === undefined ? undefined : parseNameAddressList(asserted);
-  const identity = identities?.[0];
-  const restricted = isRestricted(request);
+  const anonymous = isAnonymous(request.from.uri);
+  const privacy = anonymous || hidesIdentity(request) ? 'restricted' : 'allowed';
   if (trust.account !== undefined) {
-    const display = displayNameOf(request.from.displayName);
-    return partyOf(numberOf(trust.account), display, restricted ? 'restricted' : 'allowed', true);
+    return partyOf(numberOf(trust.account), displayNameOf(request.from.displayName), privacy, true);
   }
-  if (identity !== undefined) return party(identity, true, restricted ? 'restricted' : 'allowed');
-  const anonymous = request.from.uri.host === 'anonymous.invalid' || request.from.uri.user === 'anonymous';
+  const identity = trust.trusted ? assertedOf(request) : undefined;
+  if (identity !== undefined) return party(identity, true, privacy);
   if (anonymous) return { number: '', numberType: 'unknown', privacy: 'unavailable', verified: false };
-  return party(request.from, false, restricted ? 'restricted' : 'allowed');
+  return party(request.from, false, privacy);
 }
 
-function isRestricted(request: SipRequest): boolean {
-  const privacy = firstHeader(request, 'Privacy');
-  return privacy?.split(';').some((p) => ['id', 'user', 'header'].includes(p.trim().toLowerCase())) ?? false;
+/** RFC 3325 9.1: one identity, or a sip and a tel one; the one that is a telephone number says more here. */
+function assertedOf(request: SipRequest): NameAddress | undefined {
+  const identities = nameAddresses(request, 'P-Asserted-Identity', 4);
+  return identities?.find(({ uri }) => numberOf(uri.user).numberType !== 'uri') ?? identities?.[0];
+}
+
+function isAnonymous({ user, host }: SipUri): boolean {
+  return host === 'anonymous.invalid' || user.toLowerCase() === 'anonymous';
 }
 
 /**
@@ -101,26 +106,37 @@ export function calleeOf(request: SipRequest, trunkUser?: string): Party {
 /** First Diversion entry (RFC 5806) of a trusted peer. */
 export function divertingOf(request: SipRequest, trust: IdentityTrust): Party | undefined {
   if (!trust.trusted) return undefined;
-  const value = firstHeader(request, 'Diversion');
-  const entry = value === undefined ? undefined : parseNameAddressList(value)?.[0];
-  return entry === undefined ? undefined : party(entry, true, 'allowed');
+  const entry = nameAddresses(request, 'Diversion')?.[0];
+  return entry && party(entry, true, hidesDiverting(entry) ? 'restricted' : 'allowed');
 }
 
-export function connectedOf(address: NameAddress | undefined): Party | undefined {
-  return address === undefined ? undefined : party(address, false, 'allowed');
+/** Who answered. `restricted`: the answer asked for privacy (RFC 3325 9.3). */
+export function connectedOf(address: NameAddress | undefined, restricted: boolean): Party | undefined {
+  return address && party(address, false, restricted ? 'restricted' : 'allowed');
 }
 
 export function targetOf(uri: SipUri): Party {
   return { ...numberOf(uri.user), privacy: 'allowed', verified: false };
 }
 
-/** SIP parties for an outgoing INVITE. A restricted caller is shown to trusted peers only, in P-Asserted-Identity (RFC 3325). */
+export interface AssertionTrust {
+  /** The peer gets asserted identities, those of restricted callers too (RFC 3325 5). */
+  readonly trusted: boolean;
+  /** Callers come out of the enterprise, which vouches for them. Else only who was verified is asserted. */
+  readonly vouched: boolean;
+}
+
+/**
+ * SIP parties for an outgoing INVITE. A restricted caller is shown to trusted peers only, in P-Asserted-Identity; nobody is asserted whom
+ * nobody has verified (RFC 3325 5): what a stranger wrote into From stays From.
+ */
 export function sipParties(
   setup: { caller: Party; callee: Party; diverting?: Party },
-  trusted: boolean,
+  { trusted, vouched }: AssertionTrust,
 ): CallParties {
   const { caller, callee, diverting } = setup;
   const anonymous = caller.privacy !== 'allowed' || caller.number === '';
+  const asserted = trusted && caller.number !== '' && (vouched || caller.verified);
   return {
     from: {
       user: anonymous ? 'anonymous' : userOf(caller),
@@ -128,7 +144,9 @@ export function sipParties(
       ...(caller.displayName !== undefined && !anonymous ? { displayName: caller.displayName } : {}),
     },
     to: { user: userOf(callee) },
-    ...(trusted && caller.number !== '' ? { asserted: userOf(caller) } : {}),
-    ...(trusted && diverting !== undefined ? { diversion: { user: userOf(diverting) } } : {}),
+    ...(asserted ? { asserted: userOf(caller) } : {}),
+    ...(trusted && diverting !== undefined
+      ? { diversion: { user: userOf(diverting), restricted: diverting.privacy !== 'allowed' } }
+      : {}),
   };
 }

@@ -167,7 +167,9 @@ function incompatible(leg: SipLeg): void {
 function answered(leg: SipLeg, event: Extract<SipEvent, { kind: 'answered' }>): void {
   leg.confirmed = true;
   // RFC 3325 5: an identity asserted by a peer that is not trusted is ignored, in responses too.
-  const connected = leg.trusted ? connectedOf(event.connected) : undefined;
+  const connected = leg.trusted
+    ? connectedOf(event.connected, event.connectedRestricted === true)
+    : undefined;
   const party = connected === undefined ? {} : { connected };
   if (event.needsAck) {
     leg.acknowledgeDue = true;

@@ -131,7 +131,7 @@ export interface CallParties {
   readonly to: { readonly user: string; readonly displayName?: string };
   /** P-Asserted-Identity user to send (trusted peers only). */
   readonly asserted?: string;
-  readonly diversion?: { readonly user: string; readonly reason?: string };
+  readonly diversion?: { readonly user: string; readonly reason?: string; readonly restricted?: boolean };
 }
 
 export interface SipBody {
@@ -272,6 +272,8 @@ export type SipEvent =
       readonly branch: number;
       readonly body?: SipBody;
       readonly connected?: NameAddress;
+      /** Who answered does not want `connected` shown (RFC 3325 9.3). */
+      readonly connectedRestricted?: true;
       readonly needsAck: boolean;
     }
   /** UAS: ACK arrived (with the answer to our late offer where there is one). */

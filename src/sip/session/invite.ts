@@ -5,6 +5,7 @@ import type { Core, Source } from '../core.ts';
 import { type Caller, type Dialog, dialogOfResponse } from '../dialog.ts';
 import { firstHeader, nameAddresses } from '../header/access.ts';
 import { formatNameAddress } from '../header/name-address.ts';
+import { hidesIdentity } from '../header/privacy.ts';
 import { formatReplaces } from '../header/replaces.ts';
 import { parseRetryAfter } from '../header/retry-after.ts';
 import { NO_PARAMETERS } from '../header/scanner.ts';
@@ -120,9 +121,10 @@ function privateHeaders(command: InviteCommand, host: string): HeaderPair[] {
     out.push(['P-Asserted-Identity', formatNameAddress({ uri: sipUri(asserted, host) })]);
   }
   if (diversion !== undefined) {
-    const reason = diversion.reason;
-    const known = reason !== undefined && /^[a-z-]{1,32}$/.test(reason);
-    const parameters = new Map(known ? [['reason', reason]] : []);
+    const { reason } = diversion;
+    const parameters = new Map<string, string>();
+    if (reason !== undefined && /^[a-z-]{1,32}$/.test(reason)) parameters.set('reason', reason);
+    if (diversion.restricted === true) parameters.set('privacy', 'full'); // RFC 5806 7
     out.push(['Diversion', formatNameAddress({ uri: sipUri(diversion.user, host), parameters })]);
   }
   if (command.priority) out.push(['Priority', 'emergency']);
@@ -298,6 +300,7 @@ function answered(
     needsAck,
     ...body,
     ...(connected === undefined ? {} : { connected }),
+    ...(hidesIdentity(response) ? { connectedRestricted: true } : {}),
   });
 }
 
