@@ -25,8 +25,8 @@ export interface Dialog {
   remoteSequence: number | undefined;
   /** Where the far end's messages come from. */
   source: Source;
-  /** The far end takes UPDATE (its Allow says so). */
-  readonly takesUpdate: boolean;
+  /** The far end takes UPDATE (its Allow says so, and it has not refused one as unknown). */
+  takesUpdate: boolean;
   /** The last ACK of a 2xx, sent again whenever that 2xx comes again (13.2.2.4). */
   ack: { readonly sequence: number; readonly message: Outgoing; readonly hop: Hop } | undefined;
 }

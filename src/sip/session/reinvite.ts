@@ -11,7 +11,7 @@ import { bodyField } from './body-of.ts';
 import { sendBye } from './bye.ts';
 import { sendInDialog } from './in-dialog-request.ts';
 import type { OutgoingModify, Session } from './session.ts';
-import { followTimer, timerHeaders } from './timer.ts';
+import { followTimer, refreshLater, timerHeaders, widened } from './timer.ts';
 
 /** No final answer within this time counts as 408: nobody needs to think about a re-INVITE. Milliseconds. */
 const ANSWER_LIMIT = 2 * TRANSACTION_LIFE;
@@ -49,6 +49,7 @@ export function yieldToFarEnd(stack: Stack, session: Session): void {
   const later = session.modifyLater;
   session.modifyLater = undefined;
   if ((modify !== undefined && !modify.refresh) || later !== undefined) glare(stack, session);
+  if (modify?.refresh === true) refreshLater(stack, session);
 }
 
 /** `refresh`: for the session timer, with the description last sent; the user hears nothing of it. */
@@ -58,8 +59,9 @@ export function sendReinvite(
   body: SipBody | undefined,
   refresh: boolean,
 ): void {
-  if (refresh && (session.modify ?? session.modified ?? session.unacknowledged ?? session.answerDue)) return;
-  if (body !== undefined) session.lastBody = body;
+  if (refresh && (session.modify ?? session.modified ?? session.unacknowledged ?? session.answerDue)) {
+    return refreshLater(stack, session);
+  }
   const modify: OutgoingModify = { pending: false, body, glares: 0, refresh };
   session.modify = modify;
   send(stack, session, modify);
@@ -109,6 +111,9 @@ function receive(
   if (status === 491) return later(stack, session, modify);
   // 12.2.1.2: these say that the far end has no such dialog (any more).
   if (status === 481 || status === 408) return hangUp(stack, session, status);
+  if (status === 422 && modify.refresh && session.modify === modify && widened(stack, session, response)) {
+    return send(stack, session, modify);
+  }
   refused(stack, session, modify, status);
 }
 
@@ -126,6 +131,7 @@ function accepted(
   if (!modify.pending) return; // an old 2xx, its ACK replaced by a newer one
   modify.pending = false;
   if (session.modify === modify) session.modify = undefined;
+  session.lastBody = modify.body ?? session.lastBody;
   dialog.remoteTarget = contactOf(response) ?? dialog.remoteTarget; // 12.2.1.2: target refresh
   const field = bodyField(response);
   const needsAck = modify.body === undefined && field.body !== undefined;
@@ -157,7 +163,7 @@ function refused(stack: Stack, session: Session, modify: OutgoingModify, status:
   modify.pending = false;
   if (session.state === 'ended' || session.modify !== modify) return;
   session.modify = undefined;
-  if (modify.refresh) return;
+  if (modify.refresh) return refreshLater(stack, session);
   stack.core.event({ kind: 'modify-refused', session: session.ref, status, glare: status === 491 });
 }
 

@@ -67,6 +67,17 @@ export interface OutgoingModify {
   readonly refresh: boolean;
 }
 
+/** The session timer (RFC 4028). */
+export interface SessionRefresh {
+  readonly seconds: number;
+  /** We refresh. */
+  readonly ours: boolean;
+  /** Without a refresh until then the call ends. */
+  readonly silentAt: Millis;
+  /** Times the far end has asked for a longer interval since. */
+  readonly widened: number;
+}
+
 /** Our REFER: `accepted` by a 2xx. */
 export interface Referring {
   accepted: boolean;
@@ -101,7 +112,7 @@ export class Session {
   refer: number | undefined;
   /** Our REFER, from sending it until its last NOTIFY. */
   referring: Referring | undefined;
-  /** The body we sent last in an offer or answer: repeated by a session refresh. */
+  /** Our part of what was agreed last, an offer or an answer: repeated by a session refresh. */
   lastBody: SipBody | undefined;
   /** The deadline of the state the session is in. */
   readonly alarm: Alarm;
@@ -109,8 +120,8 @@ export class Session {
   /** Re-INVITE retry after 491. */
   readonly retry: Alarm;
   onRetry: (() => void) | undefined;
-  /** Session timer (RFC 4028): what was agreed; `ours`: we refresh. */
-  refresh: { readonly seconds: number; readonly ours: boolean } | undefined;
+  /** Session timer (RFC 4028): what was agreed. */
+  refresh: SessionRefresh | undefined;
   readonly timer: Alarm;
   onTimer: (() => void) | undefined;
   onRefresh: (() => void) | undefined;

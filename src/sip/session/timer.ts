@@ -1,7 +1,7 @@
 /** Session timers (RFC 4028): honoured where the far end asks for them, never asked for by us. */
 import { supports } from '../dialog.ts';
 import { firstHeader } from '../header/access.ts';
-import { formatSessionExpires, parseSessionExpires } from '../header/session-expires.ts';
+import { formatSessionExpires, parseMinSe, parseSessionExpires } from '../header/session-expires.ts';
 import type { SipRequest, SipResponse } from '../message.ts';
 import type { HeaderPair } from '../serialize.ts';
 import type { Stack } from '../stack.ts';
@@ -13,8 +13,14 @@ export const MIN_SE = 90;
 /** Longer intervals are as good as none; timers stay small. Seconds. */
 const MAX_SE = 86_400;
 
-/** 422 is due: the interval asked for is too small (RFC 4028 9). */
+/** A refresh that was refused, or had to wait, is made again after this share of the interval, but not sooner. Milliseconds. */
+const AGAIN = { share: 1 / 60, least: 5000 } as const;
+/** Longer intervals a far end may ask for in a row, one hop of the way after the other (RFC 4028 7.4). */
+const MOST_WIDENED = 4;
+
+/** 422 is due: the interval asked for is too small (RFC 4028 9); not to a far end that knows nothing of session timers. */
 export function tooSmall(request: SipRequest): boolean {
+  if (!supports(request, 'timer')) return false;
   const asked = parseSessionExpires(firstHeader(request, 'Session-Expires') ?? '');
   return asked !== undefined && asked.seconds < MIN_SE;
 }
@@ -50,24 +56,44 @@ export function timerHeaders(session: Session): HeaderPair[] {
   return [['Session-Expires', formatSessionExpires({ seconds: refresh.seconds, refresher })]];
 }
 
+/** Our refresh came to nothing, or could not go out now: once more, as long as the session has not expired. */
+export function refreshLater(stack: Stack, session: Session): void {
+  const { refresh } = session;
+  if (refresh?.ours !== true || session.state !== 'confirmed') return;
+  const wait = Math.max(1000 * refresh.seconds * AGAIN.share, AGAIN.least);
+  session.timer.set(Math.min(stack.core.now + wait, refresh.silentAt));
+}
+
+/** 422 to our refresh: its Min-SE is the interval from now on (RFC 4028 7.4). False where it asks for nothing longer. */
+export function widened(stack: Stack, session: Session, response: SipResponse): boolean {
+  const { refresh } = session;
+  const least = parseMinSe(firstHeader(response, 'Min-SE') ?? '');
+  if (refresh === undefined || least === undefined || least > MAX_SE) return false;
+  if (least <= refresh.seconds || refresh.widened >= MOST_WIDENED) return false;
+  session.refresh = { ...refresh, seconds: least, widened: refresh.widened + 1 };
+  stack.core.count('session-interval');
+  return true;
+}
+
 function startTimer(
   stack: Stack,
   session: Session,
-  refresh: { readonly seconds: number; readonly ours: boolean } | undefined,
+  agreed: { readonly seconds: number; readonly ours: boolean } | undefined,
 ): void {
-  session.refresh = refresh;
-  if (refresh === undefined || session.state === 'ended') return session.timer.set(undefined);
+  session.refresh = undefined;
+  if (agreed === undefined || session.state === 'ended') return session.timer.set(undefined);
   const { core } = stack;
-  const interval = refresh.seconds * 1000;
+  const interval = agreed.seconds * 1000;
   // RFC 4028 10: the refresher acts at half the interval; the other side hangs up shortly before its end.
-  const silent = core.now + interval - Math.min(32_000, interval / 3);
+  const silentAt = core.now + interval - Math.min(32_000, interval / 3);
+  session.refresh = { ...agreed, silentAt, widened: 0 };
   session.onTimer = (): void => {
-    if (refresh.ours && core.now < silent) {
-      session.timer.set(silent);
+    if (agreed.ours && core.now < silentAt) {
+      session.timer.set(silentAt);
       session.onRefresh?.();
     } else expire(stack, session);
   };
-  session.timer.set(refresh.ours ? core.now + interval / 2 : silent);
+  session.timer.set(agreed.ours ? core.now + interval / 2 : silentAt);
 }
 
 /** RFC 4028 10: nobody refreshed. */
