@@ -6,7 +6,7 @@ import type { Hop } from './core.ts';
 import type { Dialog } from './dialog.ts';
 import { formatNameAddress } from './header/name-address.ts';
 import { NO_PARAMETERS } from './header/scanner.ts';
-import type { NameAddress, SipRequest } from './message.ts';
+import type { NameAddress, SipRequest, SipUri } from './message.ts';
 import { replyTo } from './reply.ts';
 import type { Attempt } from './request.ts';
 import { type HeaderPair, serializeRequest } from './serialize.ts';
@@ -86,19 +86,36 @@ export function buildInDialog(
     from: `${dialog.local};tag=${dialog.localTag}`,
     to: tagged(dialog.remote, dialog.remoteTag),
     callId: dialog.callId,
-    routes: dialog.routes,
+    routes: routesOf(dialog),
     headers: [...attempt.authorization, ...headers],
     body,
   });
 }
 
-/** The remote target without what may not stand in a Request-URI (RFC 3261 19.1.1). */
+/**
+ * The remote target; where the nearest proxy is a strict router (no `lr`), its URI, and the remote target is the last route instead
+ * (RFC 3261 12.2.1.1).
+ */
 export function requestUriOf(dialog: Dialog): string {
-  const uri = dialog.remoteTarget;
-  if (uri.headers === '' && !uri.parameters.has('method')) return formatUri(uri);
+  return formatUri(asRequestUri(strictRouter(dialog)?.uri ?? dialog.remoteTarget));
+}
+
+function routesOf(dialog: Dialog): readonly NameAddress[] {
+  if (strictRouter(dialog) === undefined) return dialog.routes;
+  return [...dialog.routes.slice(1), { uri: asRequestUri(dialog.remoteTarget), parameters: NO_PARAMETERS }];
+}
+
+function strictRouter(dialog: Dialog): NameAddress | undefined {
+  const [nearest] = dialog.routes;
+  return nearest?.uri.parameters.has('lr') === false ? nearest : undefined;
+}
+
+/** Without what may not stand in a Request-URI (RFC 3261 19.1.1). */
+function asRequestUri(uri: SipUri): SipUri {
+  if (uri.headers === '' && !uri.parameters.has('method')) return uri;
   const parameters = new Map(uri.parameters);
   parameters.delete('method');
-  return formatUri({ ...uri, parameters, headers: '' });
+  return { ...uri, parameters, headers: '' };
 }
 
 /** RFC 2543 far ends may have no tag. */

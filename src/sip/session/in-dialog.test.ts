@@ -352,6 +352,29 @@ test('Record-Route of the INVITE is echoed, and is the route set of our requests
   assert.deepEqual(lines(bye, 'Route'), ['<sip:192.0.2.9;lr>', '<sip:198.51.100.7;lr>']);
 });
 
+test('a strict router in front: its URI is the Request-URI, the remote target the last route (12.2.1.1)', () => {
+  const routes = [`Record-Route: <sip:${PEER};transport=udp>`, 'Record-Route: <sip:p2.example.com;lr>'];
+  const { net, gw, raw } = answered({}, { headers: routes });
+  gw.command({ kind: 'end', session: 1 });
+  net.run(10);
+  const bye = raw.received[0]!.text;
+  assert.match(bye, new RegExp(`^BYE sip:${PEER};transport=udp SIP/2.0\r\n`));
+  assert.deepEqual(
+    [...bye.matchAll(/^Route: (.*)\r$/gm)].map(([, value]) => value),
+    ['<sip:p2.example.com;lr>', `<sip:300@${PEER}>`],
+  );
+});
+
+test('an invitation that expires before anybody answers gets 487 (13.3.1)', () => {
+  const { net, gw, raw } = stage();
+  net.send(raw, gw, request('INVITE', { headers: ['Expires: 20'] }));
+  net.run(19_000);
+  assert.equal(gw.seen('ended').length, 0);
+  net.run(2000);
+  assert.equal(status(raw.received.at(-1)!.text), 487);
+  assert.equal(gw.seen('ended')[0]?.by, 'timeout');
+});
+
 test('a Contact or route that leads away from the peer is not followed: the request goes to the source', () => {
   for (const contact of [
     '<sip:300@127.0.0.1>',

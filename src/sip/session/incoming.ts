@@ -1,6 +1,8 @@
 /** The called side of a new session (RFC 3261 13.3). */
 import type { SipBody } from '../contract.ts';
 import { dialogOfRequest } from '../dialog.ts';
+import { firstHeader } from '../header/access.ts';
+import { parseSeconds } from '../header/session-expires.ts';
 import type { Stack } from '../stack.ts';
 import type { ServerTransaction } from '../transaction/server.ts';
 import { answerPending } from './bye.ts';
@@ -51,9 +53,12 @@ export function startIncoming(stack: Stack, invite: IncomingInvite): boolean {
       session.end({ by: 'transport', status: 0 });
     },
   };
-  session.expect(core.now + SETUP_LIMIT, () => {
-    answerPending(session, 480);
-    session.end({ by: 'timeout', status: 480 });
+  const expires = parseSeconds(firstHeader(request, 'Expires') ?? '');
+  const wanted = expires === undefined ? SETUP_LIMIT : 1000 * expires;
+  const status = wanted < SETUP_LIMIT ? 487 : 480; // 13.3.1: an invitation that has expired
+  session.expect(core.now + Math.min(wanted, SETUP_LIMIT), () => {
+    answerPending(session, status);
+    session.end({ by: 'timeout', status });
   });
   core.event({
     kind: 'incoming',
