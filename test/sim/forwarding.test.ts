@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { H323SimCall, SimH323Peer } from './h323-peer.ts';
+import type { H323SimCall } from './h323-call.ts';
+import type { SimH323Peer } from './h323-peer.ts';
 import { assertSound, connected, finish, type Protocol, pair } from './h323-world.ts';
 import { route } from './sim-config.ts';
 import { World } from './world.ts';
