@@ -5,19 +5,17 @@
 import { H323Endpoint } from '../h323/endpoint.ts';
 import type { Machine, Millis } from '../machine/machine.ts';
 import { MediaControl } from '../media/media-control.ts';
-import type { PlaneEvent } from '../media/plane-contract.ts';
-import type { SipOutput } from '../sip/contract.ts';
 import { SipEndpoint } from '../sip/endpoint.ts';
 import type { TunnelOptions } from '../tunnel/contract.ts';
-import { callTimeout, drainCall, finishCall, releaseCall, releaseSilent } from './calls.ts';
-import type { GatewayConfig, ListenerConfig, PeerConfig } from './config.ts';
+import { callTimeout, drainCall, finishCall, releaseCall } from './calls.ts';
+import type { GatewayConfig } from './config.ts';
 import type { GatewayInput, GatewayOutput } from './contract.ts';
 import { GatewayPolicy } from './gateway-policy.ts';
 import { configureH323, h323Decisions, h323Output } from './h323-side.ts';
-import { sipEvent } from './sip-side.ts';
+import { mediaOutput, planeEvent } from './media-side.ts';
+import { configureSip, sipDecisions, sipOutput } from './sip-side.ts';
 import { SiteLink } from './site-link.ts';
 import { type GatewayProviders, GatewayState } from './state.ts';
-import { traceEntry } from './trace.ts';
 import { linkTimeout, tunnelEvent } from './tunnel-side.ts';
 import { operatorReply } from './views.ts';
 
@@ -28,11 +26,9 @@ export interface GatewayOptions {
   readonly bootId: TunnelOptions['bootId'];
 }
 
-/** What may stand in `user-input`. */
-const META_DIGITS = '0123456789*#ABCD';
-/** Most inputs handled between two drains of everything: a guard against an endless exchange, which would be a bug. */
 /** Longest wait at the end for trunks to take back our registrations. */
 const LEAVE_MS = 3000;
+/** Most inputs handled between two drains of everything: a guard against an endless exchange, which would be a bug. */
 const SETTLE_ROUNDS = 10_000;
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -49,11 +45,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     const sip = new SipEndpoint({
       random: providers.random,
       crypto: providers.crypto,
-      decisions: {
-        identify: (source) => this.#gw.policy.identify(source, this.#gw.now),
-        withinRate: (source) => this.#gw.policy.sipMessage(source, this.#gw.now),
-        authenticate: (peer) => this.#gw.policy.challenge(peer),
-      },
+      decisions: sipDecisions(() => this.#gw),
       limits: {
         // Two per call and leg live on for 32 s after it (RFC 3261 17): the call rate counts as well as the calls.
         transactions: 4 * config.limits.maxCalls + 70 * config.limits.maxCallsPerSecond + 20_000,
@@ -128,7 +120,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
         gw.links.get(input.site)?.input(input.input, gw.now);
         break;
       case 'plane':
-        this.#plane(input.shard, input.event);
+        planeEvent(gw, input.shard, input.event);
         break;
       case 'refused':
         gw.count(input.name, input.reason);
@@ -196,28 +188,11 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
 
   #start(): void {
     const gw = this.#gw;
-    this.#configureSip();
+    configureSip(gw);
     configureH323(gw);
     // A session has nothing to say until it is asked for the first time: its deadline is `dial now`.
     for (const link of gw.links.values()) link.input({ kind: 'timeout' }, gw.now);
     gw.log('info', 'gateway started');
-  }
-
-  #configureSip(): void {
-    const { config, sip, now } = this.#gw;
-    sip.handle(
-      {
-        kind: 'command',
-        command: {
-          kind: 'configure',
-          peers: config.peers
-            .filter((p) => p.protocol === 'sip')
-            .map((p) => sipPeer(p, config.role === 'relay')),
-          listeners: config.sip.listeners.map(sipListener),
-        },
-      },
-      now,
-    );
   }
 
   #configure(config: GatewayConfig): void {
@@ -227,7 +202,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     for (const peer of gw.trunks.keys()) if (gw.peer(peer)?.register !== true) gw.trunks.delete(peer);
     for (const site of sitesOf(config)) if (!gw.links.has(site)) this.#addLink(site);
     for (const site of [...gw.links.keys()]) if (!sitesOf(config).includes(site)) this.#removeLink(site);
-    this.#configureSip();
+    configureSip(gw);
     configureH323(gw);
     gw.log('info', 'configuration taken over');
   }
@@ -268,42 +243,6 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     }
   }
 
-  #plane(shard: number, event: PlaneEvent): void {
-    const gw = this.#gw;
-    switch (event.kind) {
-      case 'ready': {
-        const { implementation, lanes } = event;
-        gw.shards.set(shard, implementation);
-        gw.log('info', 'media worker ready', { shard, implementation, lanes });
-        break;
-      }
-      case 'shard-lost':
-        gw.log('error', 'media worker lost', { shard, reason: event.reason });
-        gw.count('tunnelEvents', 'shard-lost');
-        break;
-      case 'lane-up':
-      case 'lane-down': {
-        const link = [...gw.links.values()].find((l) => l.sessionId === event.session);
-        const key = `${shard}/${event.lane}`;
-        if (event.kind === 'lane-up') link?.lanes.add(key);
-        else link?.lanes.delete(key);
-        if (event.kind === 'lane-down')
-          gw.log(event.reason.endsWith('replaced') ? 'info' : 'warn', 'media lane down', {
-            lane: event.lane,
-            reason: event.reason,
-          });
-        break;
-      }
-      case 'lane-refused':
-        gw.count('laneRefused', event.reason);
-        gw.log('warn', 'media connection refused', { remote: event.remote, reason: event.reason });
-        break;
-      default:
-        break;
-    }
-    gw.media.event(event, gw.now, shard);
-  }
-
   /** Drains every machine until nothing moves. */
   #settle(): void {
     const gw = this.#gw;
@@ -342,33 +281,9 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     let moved = false;
     for (let output = gw.sip.poll(); output !== undefined; output = gw.sip.poll()) {
       moved = true;
-      this.#sipOutput(output);
+      sipOutput(gw, output);
     }
     return moved;
-  }
-
-  #sipOutput(output: SipOutput): void {
-    const gw = this.#gw;
-    switch (output.kind) {
-      case 'event':
-        sipEvent(gw, output.event);
-        break;
-      case 'count':
-        gw.count('sipRefused', output.reason);
-        if (output.name !== undefined) gw.counters.addForeign(output.name);
-        if (output.remote !== undefined) gw.offence(output.reason, output.remote.ip);
-        break;
-      case 'trace': {
-        gw.emit({ kind: 'sip-message', direction: output.direction, line: output.line });
-        if (output.session === undefined) break;
-        const { direction, line, remote, transport, session } = output;
-        const at = gw.providers.wall();
-        gw.trace.addOf(session, traceEntry(at, 'leg', direction, line, `${remote.ip} ${transport}`));
-        break;
-      }
-      default:
-        gw.emit({ kind: 'sip', output });
-    }
   }
 
   #drainLinks(): boolean {
@@ -400,51 +315,7 @@ export class Gateway implements Machine<GatewayInput, GatewayOutput> {
     let moved = false;
     for (let output = gw.media.poll(); output !== undefined; output = gw.media.poll()) {
       moved = true;
-      switch (output.kind) {
-        case 'command':
-          gw.emit({ kind: 'plane', shard: output.shard, command: output.command });
-          break;
-        case 'failed': {
-          const call = gw.calls.byCall(output.call);
-          gw.log('error', 'media failed', { call: output.call, reason: output.reason });
-          if (call !== undefined && call.overAt === undefined) releaseCall(gw, call, 47, 'own');
-          break;
-        }
-        case 'digit': {
-          const call = gw.calls.byCall(output.call);
-          if (call === undefined || call.overAt !== undefined || !META_DIGITS.includes(output.digit)) break;
-          if (!call.half.takesMediaDigit(gw.now)) {
-            gw.count('mediaRefused', 'digit-rate');
-            break;
-          }
-          const { digit, durationMs } = output;
-          call.adapter.command({ kind: 'user-input', digit, durationMs: Math.min(8000, durationMs) }, gw.now);
-          gw.dirty.add(call);
-          break;
-        }
-        case 'silent':
-          gw.count('mediaRefused', 'silent');
-          gw.log('warn', 'no media although some is expected', { call: output.call, stream: output.index });
-          break;
-        case 'fax': {
-          const call = gw.calls.byCall(output.call);
-          if (call === undefined) break;
-          gw.count('faxes', call.half.side);
-          gw.log('info', 'fax', { call: output.call, peer: call.peer });
-          break;
-        }
-        case 'silence':
-          releaseSilent(gw, output.call, output.ms);
-          break;
-        case 'finished': {
-          const call = gw.calls.byCall(output.call);
-          if (call !== undefined) {
-            call.mediaOver = true;
-            gw.dirty.add(call);
-          }
-          break;
-        }
-      }
+      mediaOutput(gw, output);
     }
     return moved;
   }
@@ -456,37 +327,4 @@ function prefixed(prefix: string, sizes: object): Record<string, number> {
 
 function sitesOf(config: GatewayConfig): readonly string[] {
   return config.role === 'relay' ? [config.tunnel.peerName ?? ''] : config.tunnel.sites.map((s) => s.name);
-}
-
-function sipPeer(peer: PeerConfig, relay: boolean) {
-  return {
-    name: peer.name,
-    host: peer.host,
-    probeEveryMs: peer.probeSeconds * 1000,
-    ...(peer.port === undefined ? {} : { port: peer.port }),
-    ...(peer.transport === undefined ? {} : { transport: peer.transport }),
-    ...(peer.listener === undefined ? {} : { listener: peer.listener }),
-    ...(peer.credentials === undefined ? {} : { credentials: peer.credentials }),
-    // A peer that stands for many sources has no address of its own to bind a dialog to.
-    ...(peer.register !== true
-      ? {}
-      : {
-          registration: {
-            user: peer.registerAs ?? peer.credentials?.username ?? '',
-            ...(peer.registerDomain === undefined ? {} : { domain: peer.registerDomain }),
-            expiresSeconds: peer.registerSeconds ?? 600,
-          },
-        }),
-    mayRefer: peer.mayTransfer ?? relay,
-    boundToSource: peer.sources.some((s) => s.endsWith('/0')),
-  };
-}
-
-function sipListener(listener: ListenerConfig) {
-  return {
-    name: listener.name,
-    transport: listener.transport,
-    local: listener.address,
-    advertise: listener.advertise ?? listener.address,
-  };
 }

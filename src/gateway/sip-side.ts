@@ -1,17 +1,20 @@
-/** What the SIP endpoint tells: new calls, events of their sessions, registrations, digest proofs. */
+/**
+ * What the SIP endpoint tells and is told: its peers and listeners, new calls, events of their sessions, registrations, digest proofs.
+ */
 import type { LegSetup } from '../call/leg.ts';
 import { statusToCause } from '../interworking/cause.ts';
 import { type Incoming, setupFromInvite } from '../interworking/sip-to-meta.ts';
-import type { SipEvent } from '../sip/contract.ts';
+import type { SipDecisions, SipEvent, SipOutput } from '../sip/contract.ts';
 import { beginFromLeg } from './calls.ts';
-import type { PeerConfig } from './config.ts';
+import type { ListenerConfig, PeerConfig } from './config.ts';
 import { newLeg } from './legs.ts';
 import { statusOfRefusal } from './refusal.ts';
 import { recordRefused } from './refused-records.ts';
 import { authenticate, register } from './remote-users.ts';
 import type { GatewayState } from './state.ts';
+import { traceEntry } from './trace.ts';
 
-export function sipEvent(gw: GatewayState, event: SipEvent): void {
+function sipEvent(gw: GatewayState, event: SipEvent): void {
   switch (event.kind) {
     case 'incoming':
       incoming(gw, event);
@@ -136,4 +139,85 @@ function incoming(gw: GatewayState, event: Incoming): void {
 /** What our contact at a trunk is called: a call to it names the number wanted in To. */
 export function trunkUser(peer: PeerConfig): string | undefined {
   return peer.register === true ? (peer.registerAs ?? peer.credentials?.username) : undefined;
+}
+
+/** The endpoint asks, the gateway's policy answers. `gw`: it exists by the time of the first question. */
+export function sipDecisions(gw: () => GatewayState): SipDecisions {
+  return {
+    identify: (source) => gw().policy.identify(source, gw().now),
+    withinRate: (source) => gw().policy.sipMessage(source, gw().now),
+    authenticate: (peer) => gw().policy.challenge(peer),
+  };
+}
+
+export function configureSip({ config, sip, now }: GatewayState): void {
+  sip.handle(
+    {
+      kind: 'command',
+      command: {
+        kind: 'configure',
+        peers: config.peers
+          .filter((p) => p.protocol === 'sip')
+          .map((p) => sipPeer(p, config.role === 'relay')),
+        listeners: config.sip.listeners.map(sipListener),
+      },
+    },
+    now,
+  );
+}
+
+export function sipOutput(gw: GatewayState, output: SipOutput): void {
+  switch (output.kind) {
+    case 'event':
+      sipEvent(gw, output.event);
+      break;
+    case 'count':
+      gw.count('sipRefused', output.reason);
+      if (output.name !== undefined) gw.counters.addForeign(output.name);
+      if (output.remote !== undefined) gw.offence(output.reason, output.remote.ip);
+      break;
+    case 'trace': {
+      gw.emit({ kind: 'sip-message', direction: output.direction, line: output.line });
+      if (output.session === undefined) break;
+      const { direction, line, remote, transport, session } = output;
+      const at = gw.providers.wall();
+      gw.trace.addOf(session, traceEntry(at, 'leg', direction, line, `${remote.ip} ${transport}`));
+      break;
+    }
+    default:
+      gw.emit({ kind: 'sip', output });
+  }
+}
+
+function sipPeer(peer: PeerConfig, relay: boolean) {
+  return {
+    name: peer.name,
+    host: peer.host,
+    probeEveryMs: peer.probeSeconds * 1000,
+    ...(peer.port === undefined ? {} : { port: peer.port }),
+    ...(peer.transport === undefined ? {} : { transport: peer.transport }),
+    ...(peer.listener === undefined ? {} : { listener: peer.listener }),
+    ...(peer.credentials === undefined ? {} : { credentials: peer.credentials }),
+    // A peer that stands for many sources has no address of its own to bind a dialog to.
+    ...(peer.register !== true
+      ? {}
+      : {
+          registration: {
+            user: trunkUser(peer) ?? '',
+            ...(peer.registerDomain === undefined ? {} : { domain: peer.registerDomain }),
+            expiresSeconds: peer.registerSeconds ?? 600,
+          },
+        }),
+    mayRefer: peer.mayTransfer ?? relay,
+    boundToSource: peer.sources.some((s) => s.endsWith('/0')),
+  };
+}
+
+function sipListener(listener: ListenerConfig) {
+  return {
+    name: listener.name,
+    transport: listener.transport,
+    local: listener.address,
+    advertise: listener.advertise ?? listener.address,
+  };
 }
