@@ -3,7 +3,7 @@ import type { LegSetup } from '../call/leg.ts';
 import type { H323Decisions, H323Event, H323Output } from '../h323/contract.ts';
 import type { H323Alias, H323GatekeeperService, H323Listener, H323Peer } from '../h323/peer-contract.ts';
 import { type IncomingH323, setupFromH323 } from '../interworking/h323-to-meta.ts';
-import { beginFromLeg } from './calls.ts';
+import { beginFromLeg } from './call-setup.ts';
 import type { GatekeeperAccessConfig, GatewayConfig, PeerConfig } from './config.ts';
 import { newH323Leg } from './legs.ts';
 import { recordRefused } from './refused-records.ts';

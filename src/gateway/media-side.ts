@@ -1,7 +1,9 @@
 /** What media control and the media workers tell: streams that fail or fall silent, digits and faxes in them, lanes that come and go. */
+import type { Millis } from '../machine/machine.ts';
 import type { MediaOutput } from '../media/media-control.ts';
 import type { PlaneEvent } from '../media/plane-contract.ts';
-import { releaseCall, releaseSilent } from './calls.ts';
+import type { CallId } from '../meta/message.ts';
+import { releaseCall } from './calls.ts';
 import type { GatewayState } from './state.ts';
 
 /** What may stand in `user-input`. */
@@ -88,4 +90,17 @@ export function planeEvent(gw: GatewayState, shard: number, event: PlaneEvent): 
       break;
   }
   gw.media.event(event, gw.now, shard);
+}
+
+/** Q.850 102: recovery on timer expiry. Nobody has said why; 27 or 41 would blame a peer or a network that may be well. */
+const SILENCE = 102;
+
+/** A phone that is gone without a BYE, as far as media can tell. */
+function releaseSilent(gw: GatewayState, id: CallId, ms: Millis): void {
+  const call = gw.calls.byCall(id);
+  if (call === undefined || call.overAt !== undefined) return;
+  call.endReason = 'media-silence';
+  gw.count('mediaRefused', 'silence-released');
+  gw.log('warn', 'call released: no media either way', { call: id, seconds: Math.round(ms / 1000) });
+  releaseCall(gw, call, SILENCE, 'own');
 }

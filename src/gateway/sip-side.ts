@@ -5,7 +5,7 @@ import type { LegSetup } from '../call/leg.ts';
 import { statusToCause } from '../interworking/cause.ts';
 import { type Incoming, setupFromInvite } from '../interworking/sip-to-meta.ts';
 import type { SipDecisions, SipEvent, SipOutput } from '../sip/contract.ts';
-import { beginFromLeg } from './calls.ts';
+import { beginFromLeg } from './call-setup.ts';
 import type { ListenerConfig, PeerConfig } from './config.ts';
 import { newLeg } from './legs.ts';
 import { statusOfRefusal } from './refusal.ts';
