@@ -7,15 +7,10 @@ import type { GatewayConfig } from '../gateway/config.ts';
 import type { GatewayInput, GatewayOutput, OperatorCommand, StatusView } from '../gateway/contract.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { LogLimit } from '../gateway/log-limit.ts';
-import type { Address } from '../machine/address.ts';
 import type { PlaneEvent, StreamCounters } from '../media/plane-contract.ts';
 import { REFUSALS } from '../media/plane-contract.ts';
 import { SipResolver } from '../net/dns.ts';
-import { MediaListener } from '../net/media-listener.ts';
 import { monotonicNow, systemCrypto, systemRandom, wallNow } from '../net/providers.ts';
-import { type SipListenerOptions, SipTransport } from '../net/sip-transport.ts';
-import { TunnelDialer } from '../net/tunnel-dialer.ts';
-import { TunnelListener } from '../net/tunnel-listener.ts';
 import { PlaneSupervisor } from '../plane/supervisor.ts';
 import { CdrWriter } from '../store/cdr.ts';
 import type { Logger } from '../store/log.ts';
@@ -23,8 +18,9 @@ import { GatewayMetrics } from '../store/metrics.ts';
 import { H323Carrier } from './h323-carrier.ts';
 import { type Identities, readIdentities } from './identities.ts';
 import { MediaTotalsBook } from './media-totals.ts';
-import { moveListeners } from './move-listeners.ts';
+import { SipCarrier } from './sip-carrier.ts';
 import { bufferHint, sharesPorts } from './socket-buffers.ts';
+import { TunnelCarrier } from './tunnel-carrier.ts';
 
 const REPORT_EVERY_MS = 1000;
 
@@ -32,18 +28,15 @@ export class GatewayProcess {
   readonly #log: Logger;
   readonly #gateway: Gateway;
   readonly #plane = new PlaneSupervisor();
-  readonly #sip: SipTransport;
+  readonly #sip: SipCarrier;
   readonly #h323: H323Carrier;
-  readonly #resolver: SipResolver;
+  readonly #tunnel: TunnelCarrier;
   readonly metrics: GatewayMetrics;
   readonly #totals = new MediaTotalsBook();
   readonly #logLimit = new LogLimit();
   #config: GatewayConfig;
   #identities: Identities;
   #cdr: CdrWriter | undefined;
-  #tunnelListener: TunnelListener | undefined;
-  #mediaListener: MediaListener | undefined;
-  #dialer: TunnelDialer | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = 0;
   #draining = false;
@@ -62,7 +55,7 @@ export class GatewayProcess {
     this.#log = log;
     this.#identities = readIdentities(config);
     this.metrics = new GatewayMetrics({ name: config.name, role: config.role }, REFUSALS);
-    this.#resolver = new SipResolver();
+    const resolver = new SipResolver();
     this.stopped = new Promise((resolve) => {
       this.#onStopped = resolve;
     });
@@ -71,22 +64,22 @@ export class GatewayProcess {
       providers: { random: systemRandom, crypto: systemCrypto, wall: wallNow },
       bootId: { startedAt: wallNow(), nonce: randomBytes(8).toString('hex') },
     });
-    this.#h323 = new H323Carrier(config, this.#resolver, {
+    this.#h323 = new H323Carrier(config, resolver, {
       input: (input) => this.#input({ kind: 'h323', input }),
       refused: (reason) => this.#input({ kind: 'refused', name: 'h323Refused', reason }),
     });
-    this.#sip = new SipTransport(
-      {
-        onDatagram: (listener, remote, bytes) =>
-          this.#sipInput({ kind: 'datagram', listener, remote, bytes }),
-        onStreamOpen: (stream) => this.#sipInput({ kind: 'stream-open', ...stream }),
-        onStreamData: (connection, bytes) => this.#sipInput({ kind: 'stream-data', connection, bytes }),
-        onStreamClosed: (connection, reason) => this.#sipInput({ kind: 'stream-closed', connection, reason }),
-        onUnreachable: (listener, remote) => this.#sipInput({ kind: 'unreachable', listener, remote }),
-        onRefused: (reason) => this.#input({ kind: 'refused', name: 'sipRefused', reason }),
+    this.#sip = new SipCarrier(config, resolver, {
+      input: (input) => this.#input({ kind: 'sip', input }),
+      refused: (reason) => this.#input({ kind: 'refused', name: 'sipRefused', reason }),
+    });
+    this.#tunnel = new TunnelCarrier(log, {
+      input: (site, input) => this.#input({ kind: 'tunnel', site, input }),
+      lane: (socket) => this.#plane.acceptLane(socket),
+      refused: (reason, remote) => {
+        this.#input({ kind: 'refused', name: 'laneRefused', reason });
+        this.#logLimited('warn', 'tunnel connection refused', { reason, remote: remote.ip });
       },
-      { connectionsPerSource: config.limits.connectionsPerSource },
-    );
+    });
   }
 
   /** Opens everything; rejects with the system's error where a port cannot be had. */
@@ -105,10 +98,9 @@ export class GatewayProcess {
     for (let shard = 0; shard < this.#plane.shards; shard++) {
       this.#plane.command(shard, { kind: 'report', every: REPORT_EVERY_MS });
     }
-    await moveListeners(this.#sip, [], sipListeners(config, this.#identities));
+    await this.#sip.listen(config, this.#identities);
     await this.#h323.listen(config.h323);
-    if (config.role === 'termination') await this.#listenForRelays(config);
-    else this.#dialer = new TunnelDialer(this.#dialOptions(), this.#dialHandlers());
+    await this.#tunnel.start(config, this.#identities.tunnel);
     this.#input({ kind: 'start' });
   }
 
@@ -144,35 +136,11 @@ export class GatewayProcess {
       throw new Error('role and name cannot change; restart the gateway');
     }
     const identities = readIdentities(config);
-    for (const [what, before, after] of [
-      [
-        'tunnel addresses',
-        [this.#config.tunnel.signalling, this.#config.tunnel.media],
-        [config.tunnel.signalling, config.tunnel.media],
-      ],
-      [
-        'media.workers and media.implementation',
-        [this.#config.media.workers, this.#config.media.implementation],
-        [config.media.workers, config.media.implementation],
-      ],
-      ['media.pools', this.#config.media.pools, config.media.pools],
-      ['operator', this.#config.operator, config.operator],
-      ['cdr.file', this.#config.cdr.file, config.cdr.file],
-    ] as const) {
-      if (JSON.stringify(before) !== JSON.stringify(after))
-        messages.push(`${what}: takes effect at the next start`);
-    }
-    const dialled = (c: GatewayConfig, i: Identities): string =>
-      JSON.stringify([c.tunnel.signalling, c.tunnel.media, i.tunnel]);
-    const moved = dialled(this.#config, this.#identities) !== dialled(config, identities);
+    messages.push(...atNextStart(this.#config, config));
     messages.push(...(await this.#moveListeners(config, identities)));
     this.#identities = identities;
     this.#config = config;
-    this.#tunnelListener?.reload(
-      identities.tunnel,
-      config.tunnel.sites.map((s) => s.name),
-    );
-    this.#reloadDialer(moved);
+    this.#tunnel.reload(config, identities.tunnel);
     this.#plane.updateTls(identities.tunnel);
     this.#log.setLevel(config.log.level);
     this.#cdr?.reopen();
@@ -186,9 +154,7 @@ export class GatewayProcess {
     clearTimeout(this.#timer);
     await this.#sip.stop();
     await this.#h323.stop();
-    this.#dialer?.stop();
-    await this.#tunnelListener?.stop();
-    await this.#mediaListener?.stop();
+    await this.#tunnel.stop();
     await this.#plane.stop();
     await this.#cdr?.close();
   }
@@ -242,10 +208,6 @@ export class GatewayProcess {
       this.#log[level](event, suppressed === 0 ? fields : { ...fields, suppressed });
   }
 
-  #sipInput(input: Extract<GatewayInput, { kind: 'sip' }>['input']): void {
-    this.#input({ kind: 'sip', input });
-  }
-
   #drain(): void {
     for (let out = this.#gateway.poll(); out !== undefined; out = this.#gateway.poll()) this.#output(out);
     this.#arm();
@@ -275,13 +237,13 @@ export class GatewayProcess {
   #output(out: GatewayOutput): void {
     switch (out.kind) {
       case 'sip':
-        this.#sipOutput(out.output);
+        this.#sip.output(out.output);
         break;
       case 'h323':
         this.#h323.output(out.output);
         break;
       case 'tunnel':
-        this.#tunnelOutput(out.output);
+        this.#tunnel.output(out.output);
         break;
       case 'plane':
         this.#plane.command(out.shard, out.command);
@@ -326,47 +288,6 @@ export class GatewayProcess {
     }
   }
 
-  #sipOutput(out: Extract<GatewayOutput, { kind: 'sip' }>['output']): void {
-    switch (out.kind) {
-      case 'send-datagram':
-        this.#sip.sendDatagram(out.listener, out.remote, out.bytes);
-        break;
-      case 'open-stream':
-        this.#sip.openStream(out);
-        break;
-      case 'send-stream':
-        this.#sip.sendStream(out.connection, out.bytes);
-        break;
-      case 'close-stream':
-        this.#sip.closeStream(out.connection);
-        break;
-      case 'resolve': {
-        const { query } = out;
-        this.#resolver.resolve(out).then(
-          (targets) => this.#sipInput({ kind: 'resolved', query, targets }),
-          () => this.#sipInput({ kind: 'resolved', query, targets: [] }),
-        );
-        break;
-      }
-    }
-  }
-
-  #tunnelOutput(out: Extract<GatewayOutput, { kind: 'tunnel' }>['output']): void {
-    const side = this.#dialer ?? this.#tunnelListener;
-    switch (out.kind) {
-      case 'dial':
-        this.#dialer?.dial(out.connection);
-        break;
-      case 'send':
-        side?.send(out.connection, out.bytes, out.mayWait);
-        break;
-      case 'close':
-        this.#log.debug('tunnel connection closed', { connection: out.connection, reason: out.reason });
-        side?.close(out.connection);
-        break;
-    }
-  }
-
   #planeEvent(shard: number, event: PlaneEvent): void {
     if (event.kind === 'ready') this.#workerReady(event);
     if (event.kind === 'counters') {
@@ -387,8 +308,7 @@ export class GatewayProcess {
   }
 
   async #moveListeners(config: GatewayConfig, identities: Identities): Promise<readonly string[]> {
-    const before = sipListeners(this.#config, this.#identities);
-    const sip = await moveListeners(this.#sip, before, sipListeners(config, identities));
+    const sip = await this.#sip.listen(config, identities);
     try {
       return [...sip.messages, ...(await this.#h323.listen(config.h323))];
     } catch (error) {
@@ -396,65 +316,29 @@ export class GatewayProcess {
       throw error;
     }
   }
-
-  /** Make before break: the session moves to a connection with the new address or certificate. */
-  #reloadDialer(moved: boolean): void {
-    if (this.#dialer === undefined) return;
-    this.#dialer.reload(this.#dialOptions());
-    const site = this.#config.tunnel.peerName ?? '';
-    if (moved) this.#input({ kind: 'tunnel', site, input: { kind: 'renew' } });
-  }
-
-  #dialOptions() {
-    const { signalling, peerName } = this.#config.tunnel;
-    return { remote: signalling, serverName: peerName ?? '', identity: this.#identities.tunnel };
-  }
-
-  #dialHandlers() {
-    const site = this.#config.tunnel.peerName ?? '';
-    return {
-      onConnected: (connection: number, exporter: Uint8Array) =>
-        this.#input({ kind: 'tunnel', site, input: { kind: 'connected', connection, exporter } }),
-      onData: (connection: number, bytes: Uint8Array) =>
-        this.#input({ kind: 'tunnel', site, input: { kind: 'data', connection, bytes } }),
-      onClosed: (connection: number, reason: string) =>
-        this.#input({ kind: 'tunnel', site, input: { kind: 'closed', connection, reason } }),
-    };
-  }
-
-  async #listenForRelays(config: GatewayConfig): Promise<void> {
-    const refused = (reason: string, remote: Address): void => {
-      this.#input({ kind: 'refused', name: 'laneRefused', reason });
-      this.#logLimited('warn', 'tunnel connection refused', { reason, remote: remote.ip });
-    };
-    this.#tunnelListener = await TunnelListener.listen(
-      {
-        address: config.tunnel.signalling,
-        identity: this.#identities.tunnel,
-        sites: config.tunnel.sites.map((s) => s.name),
-      },
-      {
-        onConnected: (site, connection, exporter) =>
-          this.#input({ kind: 'tunnel', site, input: { kind: 'connected', connection, exporter } }),
-        onData: (site, connection, bytes) =>
-          this.#input({ kind: 'tunnel', site, input: { kind: 'data', connection, bytes } }),
-        onClosed: (site, connection, reason) =>
-          this.#input({ kind: 'tunnel', site, input: { kind: 'closed', connection, reason } }),
-        onRefused: refused,
-      },
-    );
-    this.#mediaListener = await MediaListener.listen(
-      { address: config.tunnel.media },
-      { onSocket: (socket) => this.#plane.acceptLane(socket), onRefused: refused },
-    );
-  }
 }
 
-function sipListeners(config: GatewayConfig, identities: Identities): SipListenerOptions[] {
-  return config.sip.listeners.map(({ name, transport, address }) => {
-    const identity = identities.listeners.get(name);
-    return { name, transport, address, ...(identity === undefined ? {} : { identity }) };
-  });
+/** What a running gateway keeps, whatever the new configuration says. */
+function atNextStart(before: GatewayConfig, after: GatewayConfig): string[] {
+  const messages: string[] = [];
+  for (const [what, was, is] of [
+    [
+      'tunnel addresses',
+      [before.tunnel.signalling, before.tunnel.media],
+      [after.tunnel.signalling, after.tunnel.media],
+    ],
+    [
+      'media.workers and media.implementation',
+      [before.media.workers, before.media.implementation],
+      [after.media.workers, after.media.implementation],
+    ],
+    ['media.pools', before.media.pools, after.media.pools],
+    ['operator', before.operator, after.operator],
+    ['cdr.file', before.cdr.file, after.cdr.file],
+  ] as const) {
+    if (JSON.stringify(was) !== JSON.stringify(is)) messages.push(`${what}: takes effect at the next start`);
+  }
+  return messages;
 }
 
 function ignore(): void {}
