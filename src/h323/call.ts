@@ -1,6 +1,6 @@
 /** One call as the endpoint knows it. Data only; the procedures are in h225/, h245/ and ras/. */
 import type { Address } from '../machine/address.ts';
-import type { Alarm } from './alarm.ts';
+import type { Alarm } from '../machine/alarm.ts';
 import type { Connection } from './connections.ts';
 import type { CallRef, H323Command } from './contract.ts';
 import type { FastStartProposed, OfferedChannel } from './h225/fast-start.ts';

@@ -1,8 +1,8 @@
 /** All calls: by the user's reference, by connection and call reference value (Q.931 4.3), by H.245 port. */
+import { decrease, increase } from '../machine/counts.ts';
 import type { Call } from './call.ts';
 import type { Connection } from './connections.ts';
 import type { CallRef, ListenRef } from './contract.ts';
-import { decrease, increase } from './counts.ts';
 
 export class CallTable {
   readonly #calls = new Map<CallRef, Call>();

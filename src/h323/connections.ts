@@ -4,11 +4,11 @@
  */
 import type { Address } from '../machine/address.ts';
 import { formatAddress } from '../machine/address.ts';
+import type { Alarm } from '../machine/alarm.ts';
+import { decrease, increase } from '../machine/counts.ts';
 import type { Millis } from '../machine/machine.ts';
-import type { Alarm } from './alarm.ts';
 import type { ConnectionRef, H323Input, ListenRef } from './contract.ts';
 import type { Core } from './core.ts';
-import { decrease, increase } from './counts.ts';
 import type { H323Listener } from './peer-contract.ts';
 import { TpktFramer, tpktPacket } from './tpkt.ts';
 

@@ -5,9 +5,9 @@
 import { canonicalIp } from '../bytes/ip.ts';
 import type { Address } from '../machine/address.ts';
 import { isIpv6 } from '../machine/address.ts';
+import { Alarm } from '../machine/alarm.ts';
 import type { Crypto, Millis, Random, WallMillis } from '../machine/machine.ts';
 import { Timers } from '../machine/timers.ts';
-import { Alarm } from './alarm.ts';
 import type { CallRef, H323Decisions, H323Event, H323Limits, H323Output } from './contract.ts';
 import type { H323Listener, H323Peer } from './peer-contract.ts';
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { toHex } from '../bytes/text.ts';
+import { SeededRandom } from '../machine/seeded-random.test.ts';
 import { toH225 } from './addresses.ts';
 import type { H323UserInformation, SetupUUIE } from './asn1/h225-types.ts';
 import { ENDPOINT_TYPE, H225_PROTOCOL } from './identity.ts';
@@ -18,7 +19,6 @@ import {
   Node,
   type NodeOptions,
   pair,
-  Seeded,
   setup,
 } from './test-network.test.ts';
 import { User } from './test-user.test.ts';
@@ -498,7 +498,7 @@ test('fuzz: messages of a call mutated, repeated and out of order never throw, a
         const node = new Node(net, {
           name: 'node',
           ip: '192.0.2.2',
-          peers: [{ name: 'pbx', host: PEER.ip, tunnelling: new Seeded(seed).uint32() % 2 === 0 }],
+          peers: [{ name: 'pbx', host: PEER.ip, tunnelling: new SeededRandom(seed).uint32() % 2 === 0 }],
         });
         new User(node, capabilities('PCMA', 'PCMU'));
         const raw = net.connect(PEER, node);

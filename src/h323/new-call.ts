@@ -1,5 +1,5 @@
 import type { Address } from '../machine/address.ts';
-import { Alarm } from './alarm.ts';
+import { Alarm } from '../machine/alarm.ts';
 import type { Call } from './call.ts';
 import type { CallRef, H323Command } from './contract.ts';
 import { alarmDue } from './h225/due.ts';

@@ -1,8 +1,8 @@
 /** Not a test: endpoints joined by an ordered seeded network in virtual time, and raw peers that write their own messages. */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { Address } from '../machine/address.ts';
 import { formatAddress, sameAddress } from '../machine/address.ts';
-import type { Crypto, HashName, Random } from '../machine/machine.ts';
+import { SeededRandom } from '../machine/seeded-random.test.ts';
+import { systemCrypto } from '../net/providers.ts';
 import type {
   H323Command,
   H323Decisions,
@@ -15,39 +15,6 @@ import type {
 import { H323Endpoint } from './endpoint.ts';
 import type { H323Capabilities } from './media-contract.ts';
 import type { H323GatekeeperService, H323Listener, H323Peer } from './peer-contract.ts';
-
-const HASH: Record<HashName, string> = {
-  md5: 'md5',
-  sha1: 'sha1',
-  sha256: 'sha256',
-  'sha512-256': 'sha512-256',
-};
-
-export const nodeCrypto: Crypto = {
-  hash: (name, data) => new Uint8Array(createHash(HASH[name]).update(data).digest()),
-  hmac: (name, key, data) => new Uint8Array(createHmac(name, key).update(data).digest()),
-  equal: (a, b) => a.length === b.length && timingSafeEqual(a, b),
-};
-
-export class Seeded implements Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  uint32(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let t = this.#state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return (t ^ (t >>> 14)) >>> 0;
-  }
-
-  bytes(length: number): Uint8Array {
-    return Uint8Array.from({ length }, () => this.uint32() & 255);
-  }
-}
 
 export const LIMITS: H323Limits = {
   calls: 100,
@@ -93,8 +60,8 @@ export class Node {
     this.#peers = options.peers;
     const sources = new Map(options.peers.map((p) => [p.host, p.name]));
     this.endpoint = new H323Endpoint({
-      random: new Seeded(net.random.uint32()),
-      crypto: nodeCrypto,
+      random: new SeededRandom(net.random.uint32()),
+      crypto: systemCrypto,
       wall: () => WALL + net.now,
       decisions: {
         identify: ({ remote }) => sources.get(remote.ip),
@@ -204,7 +171,7 @@ interface End {
 
 export class Net {
   now = 1000;
-  readonly random: Seeded;
+  readonly random: SeededRandom;
   readonly nodes: Node[] = [];
   /** Milliseconds of one way; TCP keeps order. */
   delay: readonly [least: number, most: number] = [5, 5];
@@ -221,7 +188,7 @@ export class Net {
   #port = 12_000;
 
   constructor(seed = 1) {
-    this.random = new Seeded(seed);
+    this.random = new SeededRandom(seed);
   }
 
   at(delay: number, run: () => void): void {

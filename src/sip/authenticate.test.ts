@@ -1,8 +1,9 @@
 /** Digest as client and as server (RFC 3261 22, RFC 8760). */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { systemCrypto } from '../net/providers.ts';
 import { answerChallenge, parseChallenge, verifyProof } from './digest.ts';
-import { IDLE, invite, type Node, nodeCrypto } from './test-network.test.ts';
+import { IDLE, invite, type Node } from './test-network.test.ts';
 import { answered, header, PEER, request, respond, stage, status } from './test-peer.test.ts';
 
 test('digest client: the challenge of the peer and realm is answered once per nonce, stale ones again (22.2)', () => {
@@ -49,7 +50,7 @@ test('digest server: challenge without state, proof to the user, account with th
   const attempt = (password: string, nc: number, challengeText: string): string => {
     const challenge = parseChallenge(challengeText)!;
     const value = answerChallenge(
-      nodeCrypto,
+      systemCrypto,
       challenge,
       { username: 'u300', password },
       {
@@ -63,7 +64,7 @@ test('digest server: challenge without state, proof to the user, account with th
   };
   gw.on = (event): void => {
     if (event.kind !== 'authenticate') return;
-    const right = verifyProof(nodeCrypto, event.proof, { username: 'u300', password: 'right' });
+    const right = verifyProof(systemCrypto, event.proof, { username: 'u300', password: 'right' });
     gw.command({
       kind: 'authenticated',
       exchange: event.exchange,
@@ -106,7 +107,7 @@ test('RFC 7616 3.4.6: a proof made for another Request-URI is challenged again a
   const proof = (uri: string): string[] => {
     const made = { method: 'INVITE', uri, cnonce: 'c', nc: 1 };
     return [
-      `Authorization: ${answerChallenge(nodeCrypto, challenge, { username: 'u', password: 'p' }, made)}`,
+      `Authorization: ${answerChallenge(systemCrypto, challenge, { username: 'u', password: 'p' }, made)}`,
     ];
   };
   for (const uri of ['sip:201@192.0.2.1', 'sip:200@192.0.2.7', 'sip:192.0.2.1', 'nonsense']) {
@@ -126,7 +127,7 @@ test('nobody judges the proof: 503 after 10 s, nothing left', () => {
   net.run(10);
   const challenge = parseChallenge(header(raw.received[0]!.text, 'WWW-Authenticate')!)!;
   const value = answerChallenge(
-    nodeCrypto,
+    systemCrypto,
     challenge,
     { username: 'u', password: 'p' },
     {
@@ -150,7 +151,7 @@ test('CANCEL while the proof is being judged: 487, no session', () => {
   net.run(10);
   const challenge = parseChallenge(header(raw.received[0]!.text, 'WWW-Authenticate')!)!;
   const value = answerChallenge(
-    nodeCrypto,
+    systemCrypto,
     challenge,
     { username: 'u', password: 'p' },
     {

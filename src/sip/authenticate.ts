@@ -2,7 +2,7 @@
  * Digest authentication of requests to us (RFC 3261 22, RFC 8760): challenges without state, proofs given to the user, who
  * asks whoever holds the secrets. Nobody learns here whether an account exists.
  */
-import type { Alarm } from './alarm.ts';
+import type { Alarm } from '../machine/alarm.ts';
 import type { SipCommand } from './contract.ts';
 import type { Core, Source } from './core.ts';
 import { findProof, makeChallenge, proofCovers } from './digest.ts';

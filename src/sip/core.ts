@@ -4,9 +4,9 @@
  */
 import { toHex } from '../bytes/text.ts';
 import type { Address, SignallingTransport } from '../machine/address.ts';
+import { Alarm } from '../machine/alarm.ts';
 import type { Crypto, Millis, Random, Writable } from '../machine/machine.ts';
 import { Timers } from '../machine/timers.ts';
-import { Alarm } from './alarm.ts';
 import type {
   SessionRef,
   SipDecisions,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { systemCrypto } from '../net/providers.ts';
 import {
   accountHash,
   answerChallenge,
@@ -15,7 +16,6 @@ import {
 } from './digest.ts';
 import { parseAuth } from './header/credentials.ts';
 import { NonceBook } from './nonce.ts';
-import { nodeCrypto } from './test-messages.test.ts';
 import { parseUri } from './uri.ts';
 
 /** RFC 7616 3.9.1. */
@@ -34,7 +34,7 @@ for (const algorithm of ['MD5', 'SHA-256'] as const) {
       `Digest realm="http-auth@example.org", qop="auth, auth-int", algorithm=${algorithm}, nonce="${NONCE}", opaque="${OPAQUE}"`,
     );
     assert.ok(challenge);
-    const answer = answerChallenge(nodeCrypto, challenge, MUFASA, {
+    const answer = answerChallenge(systemCrypto, challenge, MUFASA, {
       method: 'GET',
       uri: '/dir/index.html',
       cnonce: CNONCE,
@@ -45,13 +45,13 @@ for (const algorithm of ['MD5', 'SHA-256'] as const) {
     assert.equal(parameters?.get('opaque'), OPAQUE);
     const proof = parseProof(answer, 'GET');
     assert.ok(proof);
-    assert.ok(verifyProof(nodeCrypto, proof, MUFASA));
+    assert.ok(verifyProof(systemCrypto, proof, MUFASA));
     assert.ok(
-      verifyProof(nodeCrypto, proof, {
-        ha1: accountHash(nodeCrypto, algorithm, MUFASA, 'http-auth@example.org'),
+      verifyProof(systemCrypto, proof, {
+        ha1: accountHash(systemCrypto, algorithm, MUFASA, 'http-auth@example.org'),
       }),
     );
-    assert.ok(!verifyProof(nodeCrypto, proof, { ...MUFASA, password: 'circle of life' }));
+    assert.ok(!verifyProof(systemCrypto, proof, { ...MUFASA, password: 'circle of life' }));
     for (const change of [
       { method: 'PUT' },
       { uri: '/' },
@@ -60,7 +60,7 @@ for (const algorithm of ['MD5', 'SHA-256'] as const) {
       { nonce: 'y' },
       { realm: 'z' },
     ]) {
-      assert.ok(!verifyProof(nodeCrypto, { ...proof, ...change }, MUFASA), JSON.stringify(change));
+      assert.ok(!verifyProof(systemCrypto, { ...proof, ...change }, MUFASA), JSON.stringify(change));
     }
   });
 }
@@ -72,7 +72,7 @@ test('RFC 2617 3.5: the example, and RFC 2069 form where no qop was offered', ()
   const request = { method: 'GET', uri: '/dir/index.html', cnonce: '0a4f113b', nc: 1 };
   const account = { username: 'Mufasa', password: 'Circle Of Life' };
   const response = (qop: boolean) =>
-    parseAuth(answerChallenge(nodeCrypto, { ...challenge, qop }, account, request))?.parameters.get(
+    parseAuth(answerChallenge(systemCrypto, { ...challenge, qop }, account, request))?.parameters.get(
       'response',
     );
   assert.equal(response(true), '6629fae49393a05397450978507c4ef1');
@@ -137,15 +137,20 @@ test('names outside ASCII are hashed as UTF-8', () => {
   const challenge = parseChallenge(makeChallenge({ realm: 'r', nonce: 'n', algorithm: 'SHA-256' }))!;
   const account = { username: 'Jürgen', password: 'pässwörd €' };
   const proof = parseProof(
-    answerChallenge(nodeCrypto, challenge, account, { method: 'REGISTER', uri: 'sip:r', cnonce: 'c', nc: 1 }),
+    answerChallenge(systemCrypto, challenge, account, {
+      method: 'REGISTER',
+      uri: 'sip:r',
+      cnonce: 'c',
+      nc: 1,
+    }),
     'REGISTER',
   );
-  assert.ok(proof && verifyProof(nodeCrypto, proof, account));
+  assert.ok(proof && verifyProof(systemCrypto, proof, account));
   assert.equal(proof.username, 'J\u00c3\u00bcrgen');
 });
 
 function book(capacity = 100): NonceBook {
-  return new NonceBook(nodeCrypto, new Uint8Array(32).fill(7), { lifetimeMs: 60_000, capacity });
+  return new NonceBook(systemCrypto, new Uint8Array(32).fill(7), { lifetimeMs: 60_000, capacity });
 }
 
 test('RFC 7616 3.3: a nonce proves itself, is bound to its context, and expires as stale', () => {
@@ -158,7 +163,7 @@ test('RFC 7616 3.3: a nonce proves itself, is bound to its context, and expires 
   assert.equal(nonces.check(nonce.toUpperCase(), 2, 1_700_000_001_000, 'realm'), 'foreign');
   assert.equal(nonces.check('', 1, 1_700_000_001_000, 'realm'), 'foreign');
   assert.notEqual(nonces.issue(1_700_000_000_000, 'realm'), nonce);
-  const other = new NonceBook(nodeCrypto, new Uint8Array(32).fill(8));
+  const other = new NonceBook(systemCrypto, new Uint8Array(32).fill(8));
   assert.equal(other.check(nonce, 1, 1_700_000_001_000, 'realm'), 'foreign');
 });
 

@@ -1,4 +1,4 @@
-import type { Alarm } from './alarm.ts';
+import type { Alarm } from '../machine/alarm.ts';
 import type { SipBody, SipCommand } from './contract.ts';
 import type { Core } from './core.ts';
 import type { HeaderPair } from './serialize.ts';

@@ -1,6 +1,6 @@
 /** OPTIONS probes of configured peers (RFC 3261 11): up with the first answer, down after two without. */
+import type { Alarm } from '../machine/alarm.ts';
 import type { Millis } from '../machine/machine.ts';
-import type { Alarm } from './alarm.ts';
 import { ACCEPT, buildRequest } from './build.ts';
 import type { SipPeer } from './contract.ts';
 import { formatNameAddress } from './header/name-address.ts';

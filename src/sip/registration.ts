@@ -2,8 +2,8 @@
  * Our registrations with peers (trunks) that want one (RFC 3261 10.2): made at the start, refreshed before they expire, made anew
  * when the connection they went over is lost, taken back at the end. Fail-over to the peer's other servers is ClientRequest's (RFC 3263).
  */
+import type { Alarm } from '../machine/alarm.ts';
 import type { Millis } from '../machine/machine.ts';
-import type { Alarm } from './alarm.ts';
 import { buildRequest, contactFor, wholeSeconds } from './build.ts';
 import type { SipPeer, SipRegistration } from './contract.ts';
 import type { Hop } from './core.ts';

@@ -1,6 +1,6 @@
 /** Where a request may go, in order (RFC 3263 4): literals at once, names through the user's resolver. */
 import type { Address, SignallingTransport } from '../machine/address.ts';
-import type { Alarm } from './alarm.ts';
+import type { Alarm } from '../machine/alarm.ts';
 import type { ConnectionRef, ResolvedTarget, SipPeer } from './contract.ts';
 import type { Core } from './core.ts';
 import { canonicalIp } from './host.ts';

@@ -1,18 +1,5 @@
-/** Messages and a crypto provider that the tests of this folder share. Not a test itself. */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+/** Messages that the tests of this folder share. Not a test itself. */
 import { latin1Bytes } from '../bytes/text.ts';
-import type { Crypto } from '../machine/machine.ts';
-
-export const nodeCrypto: Crypto = {
-  hash: (name, data) =>
-    new Uint8Array(
-      createHash(name === 'sha512-256' ? 'sha512-256' : name)
-        .update(data)
-        .digest(),
-    ),
-  hmac: (name, key, data) => new Uint8Array(createHmac(name, key).update(data).digest()),
-  equal: (a, b) => a.length === b.length && timingSafeEqual(a, b),
-};
 
 export const SOURCE = { ip: '192.0.2.77', port: 40_001 };
 

@@ -1,9 +1,9 @@
 /** Not a test: endpoints joined by a seeded network in virtual time, and raw peers that write their own messages. */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { latin1Bytes, latin1Text } from '../bytes/text.ts';
 import type { Address, SignallingTransport } from '../machine/address.ts';
 import { formatAddress } from '../machine/address.ts';
-import type { Crypto, HashName, Random } from '../machine/machine.ts';
+import { SeededRandom } from '../machine/seeded-random.test.ts';
+import { systemCrypto } from '../net/providers.ts';
 import type {
   SipCommand,
   SipDecisions,
@@ -15,39 +15,6 @@ import type {
   SipPeer,
 } from './contract.ts';
 import { SipEndpoint } from './endpoint.ts';
-
-const HASH: Record<HashName, string> = {
-  md5: 'md5',
-  sha1: 'sha1',
-  sha256: 'sha256',
-  'sha512-256': 'sha512-256',
-};
-
-export const nodeCrypto: Crypto = {
-  hash: (name, data) => new Uint8Array(createHash(HASH[name]).update(data).digest()),
-  hmac: (name, key, data) => new Uint8Array(createHmac(name, key).update(data).digest()),
-  equal: (a, b) => a.length === b.length && timingSafeEqual(a, b),
-};
-
-export class Seeded implements Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  uint32(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let t = this.#state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return (t ^ (t >>> 14)) >>> 0;
-  }
-
-  bytes(length: number): Uint8Array {
-    return Uint8Array.from({ length }, () => this.uint32() & 255);
-  }
-}
 
 export interface Weather {
   /** 0..1 */
@@ -99,8 +66,8 @@ export class Node {
     const sources = new Map(options.peers.map((p) => [p.host, p.name]));
     for (const [ip, name] of Object.entries(options.sources ?? {})) sources.set(ip, name);
     this.endpoint = new SipEndpoint({
-      random: new Seeded(net.random.uint32()),
-      crypto: nodeCrypto,
+      random: new SeededRandom(net.random.uint32()),
+      crypto: systemCrypto,
       decisions: {
         identify: ({ remote }) => sources.get(remote.ip),
         authenticate: options.authenticate ?? (() => undefined),
@@ -181,7 +148,7 @@ interface Wire {
 
 export class Net {
   now = 1000;
-  readonly random: Seeded;
+  readonly random: SeededRandom;
   readonly nodes: Node[] = [];
   weather: Weather = CALM;
   /** Says of each datagram whether it is to be lost. */
@@ -197,7 +164,7 @@ export class Net {
   #accepted = 1;
 
   constructor(seed = 1) {
-    this.random = new Seeded(seed);
+    this.random = new SeededRandom(seed);
   }
 
   log(node: Node, event: SipEvent): void {

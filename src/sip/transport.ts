@@ -4,11 +4,11 @@
  */
 import type { Address, SignallingTransport } from '../machine/address.ts';
 import { formatAddress } from '../machine/address.ts';
+import type { Alarm } from '../machine/alarm.ts';
+import { decrease, increase } from '../machine/counts.ts';
 import type { Millis } from '../machine/machine.ts';
-import type { Alarm } from './alarm.ts';
 import type { ConnectionRef, SipInput, SipListener } from './contract.ts';
 import type { Core, Hop, Source } from './core.ts';
-import { decrease, increase } from './counts.ts';
 import { StreamFramer } from './framing.ts';
 import type { SipMessage, SipParseError } from './message.ts';
 import { parseDatagram } from './parse.ts';

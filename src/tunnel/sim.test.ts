@@ -1,48 +1,10 @@
 /** Support: two tunnel sessions over a seeded network in virtual time. Holds no tests. */
 import assert from 'node:assert/strict';
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { latin1Bytes, latin1Text } from '../bytes/text.ts';
-import type { Crypto, Random } from '../machine/machine.ts';
+import { SeededRandom } from '../machine/seeded-random.test.ts';
+import { systemCrypto } from '../net/providers.ts';
 import type { TunnelConnectionRef, TunnelEvent, TunnelInput, TunnelOptions } from './contract.ts';
 import { TunnelSession } from './session.ts';
-
-export const nodeCrypto: Crypto = {
-  hash: (name, data) =>
-    new Uint8Array(
-      createHash(name === 'sha512-256' ? 'sha512-256' : name)
-        .update(data)
-        .digest(),
-    ),
-  hmac: (name, key, data) => new Uint8Array(createHmac(name, key).update(data).digest()),
-  equal: (a, b) => a.length === b.length && timingSafeEqual(a, b),
-};
-
-/** xorshift32: the same seed gives the same run. */
-export class SeededRandom implements Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0 || 0x9e3779b9;
-    for (let i = 0; i < 8; i++) this.uint32();
-  }
-
-  uint32(): number {
-    let x = this.#state;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.#state = x >>> 0;
-    return this.#state;
-  }
-
-  below(limit: number): number {
-    return this.uint32() % limit;
-  }
-
-  bytes(length: number): Uint8Array {
-    return Uint8Array.from({ length }, () => this.uint32() >>> 24);
-  }
-}
 
 export function options(role: 'dialer' | 'acceptor', extra: Partial<TunnelOptions> = {}): TunnelOptions {
   const dialer = role === 'dialer';
@@ -127,7 +89,7 @@ export class World {
   }
 
   make(side: Side, extra: Partial<TunnelOptions> = {}): TunnelSession {
-    return new TunnelSession(options(side, extra), nodeCrypto, this.random);
+    return new TunnelSession(options(side, extra), systemCrypto, this.random);
   }
 
   get dialer(): Node {

@@ -8,7 +8,8 @@ import { after, before, test } from 'node:test';
 import type { RasMessage } from '../../src/h323/asn1/h225-types.ts';
 import { H323Endpoint } from '../../src/h323/endpoint.ts';
 import { decodeRas, encodeRas } from '../../src/h323/messages.ts';
-import { nodeCrypto, Seeded } from '../../src/h323/test-network.test.ts';
+import { SeededRandom } from '../../src/machine/seeded-random.test.ts';
+import { systemCrypto } from '../../src/net/providers.ts';
 import { DEMO_IP } from '../../tools/demo-config.ts';
 import { until } from './attack-lab.ts';
 import { freeTcp, Pair, sleep } from './pair.ts';
@@ -84,8 +85,8 @@ async function honestTerminal(): Promise<{ readonly sent: Uint8Array[]; readonly
   const local = { ip: TERMINAL, port };
   const now = (): number => Number(process.hrtime.bigint() / 1_000_000n);
   const endpoint = new H323Endpoint({
-    random: new Seeded(7),
-    crypto: nodeCrypto,
+    random: new SeededRandom(7),
+    crypto: systemCrypto,
     wall: () => Date.now(),
     decisions: {
       identify: () => 'gk',

@@ -4,7 +4,6 @@
  *   node hostile-gw2.js FOLDER SIGNALLING-PORT MEDIA-PORT
  * Commands from the parent: { do: 'garbage' | 'frames' | 'payloads' | 'setups' | 'media' | 'quiet' }
  */
-
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,6 +11,7 @@ import { createServer, type TLSSocket } from 'node:tls';
 import { toHex } from '../../src/bytes/text.ts';
 import { decodeMeta } from '../../src/meta/decode.ts';
 import { encodeMeta } from '../../src/meta/encode.ts';
+import { systemCrypto } from '../../src/net/providers.ts';
 import { tunnelExporter, tunnelServerOptions } from '../../src/net/tls.ts';
 import { readKeyed } from '../../src/store/pki.ts';
 import { LANE_EXPORTER_LABEL, readHello, writeHello } from '../../src/tunnel/lane-hello.ts';
@@ -24,7 +24,6 @@ import {
 } from '../../src/tunnel/media-frame.ts';
 import { TunnelSession } from '../../src/tunnel/session.ts';
 import { OFFER, party } from '../sim/attacker.ts';
-import { simCrypto } from '../sim/random.ts';
 
 const [folder, signallingPort, mediaPort] = process.argv.slice(2) as [string, string, string];
 const file = (name: string): string => join(folder, 'pki', name);
@@ -57,7 +56,7 @@ const session = new TunnelSession(
     backoff: { firstMs: 200, maxMs: 2000 },
     maxPayload: 8192,
   },
-  simCrypto,
+  systemCrypto,
   random,
 );
 
@@ -166,7 +165,9 @@ const media = createServer(tls, (socket) => {
     if (!hello.ok || laneKey === undefined) return;
     const exporter = socket.exportKeyingMaterial(32, LANE_EXPORTER_LABEL, Buffer.alloc(0));
     const answer = { shard: 0, lane: hello.value.lane, session: sessionId };
-    socket.write(helloFrame(FRAME_HELLO_ACK, writeHello('acceptor', answer, laneKey, exporter, simCrypto)));
+    socket.write(
+      helloFrame(FRAME_HELLO_ACK, writeHello('acceptor', answer, laneKey, exporter, systemCrypto)),
+    );
     lanes.add(socket);
     process.send?.({ event: 'lane' });
   });

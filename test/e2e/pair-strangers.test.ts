@@ -3,10 +3,10 @@ import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
+import { systemCrypto } from '../../src/net/providers.ts';
 import { createAuthority, issueCertificate, type KeyedCertificate, readKeyed } from '../../src/store/pki.ts';
 import { LANE_EXPORTER_LABEL, writeHello } from '../../src/tunnel/lane-hello.ts';
 import { FRAME_HELLO, helloFrame } from '../../src/tunnel/media-frame.ts';
-import { simCrypto } from '../sim/random.ts';
 import { eventually, Pair, type SoundingCall } from './pair.ts';
 
 const ALPN_NONE = { servername: 'gw2', rejectUnauthorized: false } as const;
@@ -112,7 +112,7 @@ describe('strangers at the two ports of GW2', () => {
         { shard: 0, lane: 7, session },
         Buffer.alloc(32, 7),
         exporter,
-        simCrypto,
+        systemCrypto,
       );
       socket.write(helloFrame(FRAME_HELLO, hello));
       await refused(socket);
@@ -125,7 +125,7 @@ describe('strangers at the two ports of GW2', () => {
         { shard: 0, lane: 7, session: 'f'.repeat(32) },
         Buffer.alloc(32),
         Buffer.alloc(32),
-        simCrypto,
+        systemCrypto,
       );
       socket.write(helloFrame(FRAME_HELLO, hello));
       await refused(socket);

@@ -1,11 +1,12 @@
 /** A gateway in an attacker's hands: holds the certificate, speaks the tunnel and Meta well enough, says whatever it likes. */
+import { SeededRandom } from '../../src/machine/seeded-random.test.ts';
 import { decodeMeta } from '../../src/meta/decode.ts';
 import { encodeMeta } from '../../src/meta/encode.ts';
 import { encodeFence } from '../../src/meta/fence.ts';
 import type { CallMessage, FenceCall, MediaExchange, MetaMessage, Party } from '../../src/meta/message.ts';
+import { systemCrypto } from '../../src/net/providers.ts';
 import type { TunnelEvent } from '../../src/tunnel/contract.ts';
 import { TunnelSession } from '../../src/tunnel/session.ts';
-import { SeededRandom, simCrypto } from './random.ts';
 import type { GatewayTunnelInput, TunnelEnd } from './sim-gateway.ts';
 import type { World } from './world.ts';
 
@@ -48,7 +49,7 @@ export class Attacker implements TunnelEnd {
         backoff: { firstMs: 200, maxMs: 2000 },
         maxPayload: 8192,
       },
-      simCrypto,
+      systemCrypto,
       this.random,
     );
     if (role === 'relay') this.#nextBase += 0x8000_0000;

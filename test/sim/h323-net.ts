@@ -2,7 +2,7 @@
 import type { H323Input, H323Output } from '../../src/h323/contract.ts';
 import type { Address } from '../../src/machine/address.ts';
 import { formatAddress } from '../../src/machine/address.ts';
-import type { SeededRandom } from './random.ts';
+import type { SeededRandom } from '../../src/machine/seeded-random.test.ts';
 import type { Schedule } from './schedule.ts';
 
 export interface H323Host {

@@ -5,10 +5,11 @@ import type { FastStartChoice, H323Capability, H323Channel } from '../../src/h32
 import type { H323GatekeeperAccess } from '../../src/h323/peer-contract.ts';
 import { TpktFramer, tpktPacket } from '../../src/h323/tpkt.ts';
 import type { Address } from '../../src/machine/address.ts';
+import { SeededRandom } from '../../src/machine/seeded-random.test.ts';
+import { systemCrypto } from '../../src/net/providers.ts';
 import { H323SimCall } from './h323-call.ts';
 import { FAX, SimH323Media, type SimH323MediaOptions } from './h323-media.ts';
 import type { H323Host, H323Net } from './h323-net.ts';
-import { SeededRandom, simCrypto } from './random.ts';
 
 export interface SimH323Options extends SimH323MediaOptions {
   readonly name: string;
@@ -69,7 +70,7 @@ export class SimH323Peer implements H323Host {
     ];
     this.endpoint = new H323Endpoint({
       random: new SeededRandom(seed),
-      crypto: simCrypto,
+      crypto: systemCrypto,
       wall: () => 1_800_000_000_000 + clock.now(),
       decisions: {
         identify: ({ remote }) => (remote.ip === options.gateway.ip ? 'gateway' : undefined),

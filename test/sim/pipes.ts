@@ -1,6 +1,5 @@
 /** The TCP connections between relay gateways and the termination gateway, as byte pipes that can be cut or go dead. */
-
-import type { SeededRandom } from './random.ts';
+import type { SeededRandom } from '../../src/machine/seeded-random.test.ts';
 import type { Schedule } from './schedule.ts';
 import type { GatewayTunnelInput, GatewayTunnelOutput, TunnelEnd } from './sim-gateway.ts';
 

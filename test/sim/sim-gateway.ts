@@ -3,6 +3,7 @@ import type { GatewayConfig } from '../../src/gateway/config.ts';
 import type { GatewayInput, GatewayOutput } from '../../src/gateway/contract.ts';
 import { Gateway } from '../../src/gateway/gateway.ts';
 import type { Address } from '../../src/machine/address.ts';
+import { SeededRandom } from '../../src/machine/seeded-random.test.ts';
 import type {
   PlaneCommand,
   PlaneEvent,
@@ -10,8 +11,8 @@ import type {
   StreamLegConfig,
 } from '../../src/media/plane-contract.ts';
 import { noCounters } from '../../src/media/stream-counters.ts';
+import { systemCrypto } from '../../src/net/providers.ts';
 import type { H323Host } from './h323-net.ts';
-import { SeededRandom, simCrypto } from './random.ts';
 
 export type GatewayTunnelInput = Extract<GatewayInput, { kind: 'tunnel' }>['input'];
 export type GatewayTunnelOutput = Extract<GatewayOutput, { kind: 'tunnel' }>['output'];
@@ -48,7 +49,7 @@ export class SimGateway {
     this.address = config.sip.listeners[0]!.address;
     this.gateway = new Gateway({
       config,
-      providers: { random, crypto: simCrypto, wall: () => 1_800_000_000_000 + clock() },
+      providers: { random, crypto: systemCrypto, wall: () => 1_800_000_000_000 + clock() },
       bootId: { startedAt: bootAt, nonce: Buffer.from(random.bytes(8)).toString('hex') },
     });
   }

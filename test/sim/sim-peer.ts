@@ -1,10 +1,10 @@
 /** A SIP phone or PBX in memory: our endpoint under a script. Its SDP is built and read by hand. */
-
 import type { Address } from '../../src/machine/address.ts';
+import { SeededRandom } from '../../src/machine/seeded-random.test.ts';
+import { systemCrypto } from '../../src/net/providers.ts';
 import type { SipBody, SipCommand, SipEvent, SipOutput } from '../../src/sip/contract.ts';
 import { SipEndpoint } from '../../src/sip/endpoint.ts';
 import type { SipRequest } from '../../src/sip/message.ts';
-import { SeededRandom, simCrypto } from './random.ts';
 import { describePictures, type PictureCodec, pictureLine } from './sim-pictures.ts';
 
 export interface SimPeerOptions {
@@ -122,7 +122,7 @@ export class SimPeer {
     const gateway = options.gateway;
     this.endpoint = new SipEndpoint({
       random: new SeededRandom(options.seed),
-      crypto: simCrypto,
+      crypto: systemCrypto,
       decisions: {
         identify: ({ remote }) => (remote.ip === gateway.ip ? 'gateway' : undefined),
         authenticate: () => undefined,

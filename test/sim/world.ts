@@ -1,14 +1,13 @@
 /** Whole gateways, phones and PBXs in memory: a seeded lossy network and virtual time. */
-
 import type { GatewayConfig } from '../../src/gateway/config.ts';
 import type { GatewayInput, GatewayOutput } from '../../src/gateway/contract.ts';
 import type { Address } from '../../src/machine/address.ts';
 import { formatAddress } from '../../src/machine/address.ts';
+import { SeededRandom } from '../../src/machine/seeded-random.test.ts';
 import { plantCanaries } from './canaries.ts';
 import { H323Net } from './h323-net.ts';
 import { type SimH323Options, SimH323Peer } from './h323-peer.ts';
 import { Pipes, TERMINATION } from './pipes.ts';
-import { SeededRandom } from './random.ts';
 import { Schedule } from './schedule.ts';
 import { relayConfig, terminationConfig } from './sim-config.ts';
 import { SimGateway, type TunnelEnd } from './sim-gateway.ts';

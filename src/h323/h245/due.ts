@@ -1,5 +1,5 @@
 /** What happens when H.245 does not come about, or an answer in it does not come. */
-import type { Alarm } from '../alarm.ts';
+import type { Alarm } from '../../machine/alarm.ts';
 import type { Call } from '../call.ts';
 import { closeControl, endCall } from '../h225/release-complete.ts';
 import { MODE_LIMIT } from '../limits.ts';

@@ -1,6 +1,6 @@
 /** What one call remembers of its H.245 session. Data only; the procedures are beside this file. */
 import type { Address } from '../../machine/address.ts';
-import type { Alarm } from '../alarm.ts';
+import type { Alarm } from '../../machine/alarm.ts';
 import type { DataType } from '../asn1/h245-types.ts';
 import type { Connection } from '../connections.ts';
 import type { ListenRef } from '../contract.ts';

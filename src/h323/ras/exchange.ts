@@ -1,6 +1,6 @@
 /** RAS requests and their answers (H.225.0 7.5.1): sequence numbers, repetition, RequestInProgress. */
 import type { Address } from '../../machine/address.ts';
-import type { Alarm } from '../alarm.ts';
+import type { Alarm } from '../../machine/alarm.ts';
 import type { RasMessage } from '../asn1/h225-types.ts';
 import type { Core } from '../core.ts';
 import type { Credentials } from './security.ts';

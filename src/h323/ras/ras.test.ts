@@ -3,24 +3,15 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import { fromHex } from '../../bytes/text.ts';
+import { SeededRandom } from '../../machine/seeded-random.test.ts';
+import { systemCrypto } from '../../net/providers.ts';
 import { toH225 } from '../addresses.ts';
 import type { RasMessage } from '../asn1/h225-types.ts';
 import type { H323Decisions } from '../contract.ts';
 import { Core } from '../core.ts';
 import { decodeRas, encodeRas } from '../messages.ts';
 import type { H323GatekeeperAccess } from '../peer-contract.ts';
-import {
-  IDLE,
-  LIMITS,
-  Net,
-  Node,
-  type NodeOptions,
-  nodeCrypto,
-  party,
-  Seeded,
-  setup,
-  WALL,
-} from '../test-network.test.ts';
+import { IDLE, LIMITS, Net, Node, type NodeOptions, party, setup, WALL } from '../test-network.test.ts';
 import { User } from '../test-user.test.ts';
 import { ReplayWindow, signed, verify } from './security.ts';
 
@@ -161,8 +152,8 @@ test('H.235.1: the message of a real peer (H323Plus) verifies with its password,
     '0ec03e9f060008914a00078001007f00001f06b801007f00000ad6fd22c00900003d1048333233506c75732073696d706c6500001a312e32382e30202848333233706c75732076312e32382e302900000001400300730069006d00700c0067006b002d0074006500730074600900003d1048333233506c75732073696d706c6500001a312e32382e30202848333233706c75732076312e32382e302900002eeb192202003b31014d000a2a864886f70c0a010201c06b028bc8105aadd3e520539f16e1f1a53fa71d60b601260800730069006d007000007a0274070008816b000201c500070008816b000205c06b028bc804452396c60c0067006b002d00740065007300740280090600730069006d0070070008816b000206006066c457c1ae79edcf559863c2040300730069006d0070c06b028bc8082a864886f70d020500808022ad27a571bd677c0be5758da9552e9e0100018001000100027000013016100200001240001700024000011d0000021d0000071c0100',
   )!;
   const core = new Core({
-    random: new Seeded(1),
-    crypto: nodeCrypto,
+    random: new SeededRandom(1),
+    crypto: systemCrypto,
     wall: () => 1_795_328_990_000,
     decisions: {} as H323Decisions,
     limits: LIMITS,
@@ -192,8 +183,8 @@ test('H.235.1: the message of a real peer (H323Plus) verifies with its password,
 
 test('H.235.1: what we sign verifies, each time with another token', () => {
   const core = new Core({
-    random: new Seeded(5),
-    crypto: nodeCrypto,
+    random: new SeededRandom(5),
+    crypto: systemCrypto,
     wall: () => WALL,
     decisions: {} as H323Decisions,
     limits: LIMITS,

@@ -4,8 +4,8 @@
  */
 import type { Address } from '../../machine/address.ts';
 import { sameAddress } from '../../machine/address.ts';
+import type { Alarm } from '../../machine/alarm.ts';
 import { fromH225, toH225 } from '../addresses.ts';
-import type { Alarm } from '../alarm.ts';
 import type { AlternateGK, RasMessage } from '../asn1/h225-types.ts';
 import type { Core } from '../core.ts';
 import { ENDPOINT_TYPE, H225_PROTOCOL, VENDOR } from '../identity.ts';

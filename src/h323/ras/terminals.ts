@@ -1,10 +1,9 @@
 /** The table of our small gatekeeper: terminals registered with us, by endpoint identifier, alias and source address. */
-
 import { toHex } from '../../bytes/text.ts';
 import type { Address } from '../../machine/address.ts';
-import type { Alarm } from '../alarm.ts';
+import type { Alarm } from '../../machine/alarm.ts';
+import { decrease, increase } from '../../machine/counts.ts';
 import type { Core } from '../core.ts';
-import { decrease, increase } from '../counts.ts';
 import { aliasText } from '../party.ts';
 import type { H323Alias } from '../peer-contract.ts';
 

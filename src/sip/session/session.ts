@@ -1,6 +1,6 @@
 /** One INVITE session: what its operations (one file each, beside this one) share, and how it ends. */
+import type { Alarm } from '../../machine/alarm.ts';
 import type { Millis } from '../../machine/machine.ts';
-import type { Alarm } from '../alarm.ts';
 import type { SessionRef, SipBody, SipCommand, SipEvent, SipPeer } from '../contract.ts';
 import { type Caller, type Dialog, keyOf } from '../dialog.ts';
 import type { ClientRequest } from '../request.ts';

@@ -1,6 +1,6 @@
 /** All transactions and how messages find theirs (RFC 3261 17.1.3, 17.2.3). */
+import { decrease, increase } from '../../machine/counts.ts';
 import type { Core, Source } from '../core.ts';
-import { decrease, increase } from '../counts.ts';
 import { tableKey } from '../key.ts';
 import type { SipRequest, SipResponse } from '../message.ts';
 import type { Transport } from '../transport.ts';

@@ -1,5 +1,5 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
-import type { Crypto, HashName, Random } from '../../src/machine/machine.ts';
+/** Support of tests, holds none. */
+import type { Random } from './machine.ts';
 
 /** Seeded randomness (mulberry32): a failing run replays from its seed. */
 export class SeededRandom implements Random {
@@ -30,16 +30,3 @@ export class SeededRandom implements Random {
     return Math.floor(this.real() * n);
   }
 }
-
-const NODE_NAMES: Record<HashName, string> = {
-  md5: 'md5',
-  sha1: 'sha1',
-  sha256: 'sha256',
-  'sha512-256': 'sha512-256',
-};
-
-export const simCrypto: Crypto = {
-  hash: (name, data) => createHash(NODE_NAMES[name]).update(data).digest(),
-  hmac: (name, key, data) => createHmac(name, key).update(data).digest(),
-  equal: (a, b) => a.length === b.length && timingSafeEqual(a, b),
-};

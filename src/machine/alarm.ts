@@ -1,5 +1,5 @@
-import type { Millis } from '../machine/machine.ts';
-import type { Timers } from '../machine/timers.ts';
+import type { Millis } from './machine.ts';
+import type { Timers } from './timers.ts';
 
 /** One deadline of one object: what the shared Timers hold as key. Fires once per `set`. */
 export class Alarm {
