@@ -4,12 +4,11 @@ import { mayAnswer } from '../call.ts';
 import type { H323Command } from '../contract.ts';
 import { exchangeAfterFastStart } from '../h245/capability-exchange.ts';
 import { beginEarly } from '../h245/connection.ts';
-import { ENDPOINT_TYPE } from '../identity.ts';
 import { ALERTING_LIMIT } from '../limits.ts';
 import type { Q931Elements, Q931Message } from '../q931.ts';
 import type { Stack } from '../stack.ts';
 import { answerFastStart } from './fast-start.ts';
-import { addressToTell, common, connectionFields, fastStartToTell, sendSignalling } from './message.ts';
+import { answerFields, fastStartNote, sendSignalling } from './message.ts';
 import { awaitUser } from './setup.ts';
 
 /** Q.931 4.5.23: 1 not end-to-end ISDN (in-band information may come), 8 in-band information now available. */
@@ -39,24 +38,17 @@ export function sendAlerting(
   answerFastStart(stack, call, command.fastStart);
   call.state = 'alerting';
   awaitUser(stack, call);
-  const fastStart = fastStartToTell(call);
-  const h245Address = call.peer.earlyH245 ? addressToTell(call) : undefined;
+  const answer = answerFields(call, call.peer.earlyH245);
   sendSignalling(
     stack,
     call,
     'alerting',
     {
       choice: 'alerting',
-      value: {
-        ...common(call),
-        ...connectionFields(call),
-        destinationInfo: ENDPOINT_TYPE,
-        ...(h245Address === undefined ? {} : { h245Address }),
-        ...(fastStart === undefined ? {} : { fastStart }),
-      },
+      value: answer,
     },
     command.inBand ? IN_BAND : {},
-    fastStart === undefined ? '' : `fastStart(${fastStart.length})`,
+    fastStartNote(answer),
   );
   exchangeAfterFastStart(stack, call);
   beginEarly(stack, call);

@@ -3,12 +3,11 @@ import type { Call } from '../call.ts';
 import { mayAnswer } from '../call.ts';
 import { exchangeAfterFastStart } from '../h245/capability-exchange.ts';
 import { beginEarly } from '../h245/connection.ts';
-import { ENDPOINT_TYPE } from '../identity.ts';
 import { PROCEEDING_LIMIT } from '../limits.ts';
 import type { FastStartChoice } from '../media-contract.ts';
 import type { Stack } from '../stack.ts';
 import { answerFastStart } from './fast-start.ts';
-import { addressToTell, common, connectionFields, fastStartToTell, sendSignalling } from './message.ts';
+import { answerFields, sendSignalling } from './message.ts';
 import { awaitUser } from './setup.ts';
 
 export function callProceedingReceived(stack: Stack, call: Call): void {
@@ -25,17 +24,10 @@ export function sendCallProceeding(stack: Stack, call: Call, choices?: readonly 
   if (call.state !== 'present') return; // said already; a FastStart answer waits for the next message
   call.state = 'proceeding';
   awaitUser(stack, call);
-  const fastStart = fastStartToTell(call);
-  const h245Address = call.peer.earlyH245 ? addressToTell(call) : undefined;
+  const answer = answerFields(call, call.peer.earlyH245);
   sendSignalling(stack, call, 'callProceeding', {
     choice: 'callProceeding',
-    value: {
-      ...common(call),
-      ...connectionFields(call),
-      destinationInfo: ENDPOINT_TYPE,
-      ...(h245Address === undefined ? {} : { h245Address }),
-      ...(fastStart === undefined ? {} : { fastStart }),
-    },
+    value: answer,
   });
   exchangeAfterFastStart(stack, call);
   beginEarly(stack, call);

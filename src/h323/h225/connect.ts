@@ -5,12 +5,11 @@ import { mayAnswer } from '../call.ts';
 import type { H323Command } from '../contract.ts';
 import { exchangeAfterFastStart } from '../h245/capability-exchange.ts';
 import { beginControl } from '../h245/connection.ts';
-import { ENDPOINT_TYPE } from '../identity.ts';
 import { aliasesOf, cleanDisplay, numberElement, partyOf } from '../party.ts';
 import type { Q931Message } from '../q931.ts';
 import type { Stack } from '../stack.ts';
 import { answerFastStart, refuseFastStart } from './fast-start.ts';
-import { addressToTell, common, connectionFields, fastStartToTell, sendSignalling } from './message.ts';
+import { answerFields, fastStartNote, sendSignalling } from './message.ts';
 
 export function connectReceived(
   stack: Stack,
@@ -48,8 +47,7 @@ export function sendConnect(
   refuseFastStart(stack, call);
   call.state = 'connected';
   call.alarm.set(undefined);
-  const fastStart = fastStartToTell(call);
-  const h245Address = addressToTell(call);
+  const answer = answerFields(call, true);
   const { connected } = command;
   const connectedAddress = connected === undefined ? [] : aliasesOf(connected);
   const number = connected === undefined ? undefined : numberElement(connected, true);
@@ -61,12 +59,8 @@ export function sendConnect(
     {
       choice: 'connect',
       value: {
-        ...common(call),
-        ...connectionFields(call),
-        destinationInfo: ENDPOINT_TYPE,
+        ...answer,
         conferenceID: call.conferenceID,
-        ...(h245Address === undefined ? {} : { h245Address }),
-        ...(fastStart === undefined ? {} : { fastStart }),
         ...(connectedAddress.length === 0 ? {} : { connectedAddress }),
         ...(connected === undefined || connected.presentation === 'allowed'
           ? {}
@@ -77,7 +71,7 @@ export function sendConnect(
       ...(display === undefined ? {} : { display }),
       ...(number === undefined ? {} : { connected: number }),
     },
-    fastStart === undefined ? '' : `fastStart(${fastStart.length})`,
+    fastStartNote(answer),
   );
   exchangeAfterFastStart(stack, call);
   stack.ras.callConnected(call);

@@ -2,7 +2,7 @@
 import { toH225 } from '../addresses.ts';
 import type { FacilityUUIE, H323UserInformation, TransportAddress } from '../asn1/h225-types.ts';
 import type { Call } from '../call.ts';
-import { H225_PROTOCOL } from '../identity.ts';
+import { ENDPOINT_TYPE, H225_PROTOCOL } from '../identity.ts';
 import { encodeSignalling } from '../messages.ts';
 import type { Q931Elements, Q931Type } from '../q931.ts';
 import type { Stack } from '../stack.ts';
@@ -30,11 +30,26 @@ export function addressToTell(call: Call): TransportAddress | undefined {
   return toH225(listening.address);
 }
 
-/** The FastStart answer that waits, once. */
-export function fastStartToTell(call: Call): readonly Uint8Array[] | undefined {
-  const answer = call.fastStartAnswer;
+/**
+ * What CallProceeding, Alerting, Progress and Connect tell alike (H.225.0 7.3): who answers, our part of a FastStart that waits, and
+ * (`h245`) where H.245 is listened for; each once.
+ */
+export function answerFields(call: Call, h245: boolean) {
+  const fastStart = call.fastStartAnswer;
   call.fastStartAnswer = undefined;
-  return answer;
+  const h245Address = h245 ? addressToTell(call) : undefined;
+  return {
+    ...common(call),
+    ...connectionFields(call),
+    destinationInfo: ENDPOINT_TYPE,
+    ...(h245Address === undefined ? {} : { h245Address }),
+    ...(fastStart === undefined ? {} : { fastStart }),
+  };
+}
+
+/** For the ladder. */
+export function fastStartNote({ fastStart }: { readonly fastStart?: readonly Uint8Array[] }): string {
+  return fastStart === undefined ? '' : `fastStart(${fastStart.length})`;
 }
 
 /** Tunnelled H.245 rides on whatever is sent, but for the Setup. */

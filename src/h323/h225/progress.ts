@@ -5,13 +5,12 @@ import { sendableCause } from '../causes.ts';
 import type { H323Command } from '../contract.ts';
 import { exchangeAfterFastStart } from '../h245/capability-exchange.ts';
 import { beginEarly } from '../h245/connection.ts';
-import { ENDPOINT_TYPE } from '../identity.ts';
 import { PROCEEDING_LIMIT } from '../limits.ts';
 import type { Q931Message } from '../q931.ts';
 import type { Stack } from '../stack.ts';
 import { IN_BAND, inBand } from './alerting.ts';
 import { answerFastStart } from './fast-start.ts';
-import { addressToTell, common, connectionFields, fastStartToTell, sendSignalling } from './message.ts';
+import { answerFields, fastStartNote, sendSignalling } from './message.ts';
 import { awaitUser } from './setup.ts';
 
 export function progressReceived(stack: Stack, call: Call, q931: Q931Message): void {
@@ -44,27 +43,20 @@ export function sendProgress(
     call.state = 'proceeding';
     awaitUser(stack, call);
   }
-  const fastStart = fastStartToTell(call);
-  const h245Address = call.peer.earlyH245 ? addressToTell(call) : undefined;
+  const answer = answerFields(call, call.peer.earlyH245);
   sendSignalling(
     stack,
     call,
     'progress',
     {
       choice: 'progress',
-      value: {
-        ...common(call),
-        ...connectionFields(call),
-        destinationInfo: ENDPOINT_TYPE,
-        ...(h245Address === undefined ? {} : { h245Address }),
-        ...(fastStart === undefined ? {} : { fastStart }),
-      },
+      value: answer,
     },
     {
       ...(command.inBand ? IN_BAND : { progress: [{ description: 1, location: 0 }] }),
       ...(command.cause === undefined ? {} : { cause: { value: sendableCause(command.cause), location: 0 } }),
     },
-    fastStart === undefined ? '' : `fastStart(${fastStart.length})`,
+    fastStartNote(answer),
   );
   exchangeAfterFastStart(stack, call);
   beginEarly(stack, call);
