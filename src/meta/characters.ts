@@ -57,18 +57,3 @@ export function isDisplayName(text: string): boolean {
   for (const ch of text) if (isForbidden(ch.codePointAt(0)!)) return false;
   return utf8Bytes(text).length <= META_LIMITS.displayBytes;
 }
-
-/** The longest valid display name in `text`: forbidden characters left out, cut at a character; undefined where nothing is left. */
-export function cleanDisplayName(text: string): string | undefined {
-  let out = '';
-  let octets = 0;
-  for (const ch of text) {
-    const c = ch.codePointAt(0)!;
-    if (isForbidden(c)) continue;
-    octets += c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    if (octets > META_LIMITS.displayBytes) break;
-    out += ch;
-  }
-  const trimmed = out.trim();
-  return trimmed === '' ? undefined : trimmed;
-}

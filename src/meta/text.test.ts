@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { message } from './arbitraries.test.ts';
-import { cleanDisplayName, isDisplayName } from './characters.ts';
 import type { MetaMessage } from './message.ts';
 import { describeMeta, shortNumber } from './text.ts';
 
@@ -40,15 +39,4 @@ test('numbers, names and digits are shortened unless asked for', () => {
     'user-input digit, 100 ms',
   );
   assert.equal(shortNumber(''), '(none)');
-});
-
-test('cleaning a display name leaves a valid one or nothing', () => {
-  assert.equal(cleanDisplayName('\u202eA\r\nB\0 '), 'AB');
-  assert.equal(cleanDisplayName('\u0000\u200f'), undefined);
-  fc.assert(
-    fc.property(fc.string({ unit: 'binary', maxLength: 60 }), (text) => {
-      const clean = cleanDisplayName(text);
-      assert.ok(clean === undefined || isDisplayName(clean));
-    }),
-  );
 });

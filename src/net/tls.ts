@@ -3,7 +3,7 @@
  * end's name compared exactly with what is configured, no resumption, an end at the certificate's expiry. SIP: 1.2 or
  * later, no renegotiation, client certificates where a CA for them is configured.
  */
-import { constants, X509Certificate } from 'node:crypto';
+import { constants } from 'node:crypto';
 import {
   type ConnectionOptions,
   createServer,
@@ -125,11 +125,6 @@ export function watchExpiry(socket: TLSSocket, expired: () => void): () => void 
   };
   wait();
   return () => clearTimeout(timer);
-}
-
-/** When the PEM certificate expires, UTC milliseconds; for warnings. Throws where it is no certificate. */
-export function certificateExpiry(pem: string): number {
-  return Date.parse(new X509Certificate(pem).validTo);
 }
 
 /** Options of a SIP TLS listener. With `ca`, clients are asked for a certificate; one that does not verify is refused. */

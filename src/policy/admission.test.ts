@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { TokenBucket } from '../machine/token-bucket.ts';
 import type { AdmissionLimits, AdmissionRequest } from './admission.ts';
 import { Admission } from './admission.ts';
-import { CallerIdentity, shownTo } from './caller-identity.ts';
+import { CallerIdentity } from './caller-identity.ts';
 import { classify, EmergencyNumbers } from './emergency.ts';
 import { RateLimiter } from './rate-limit.ts';
 import { SourceBans } from './source-ban.ts';
@@ -187,17 +187,6 @@ test('identity: an own number from outside needs authentication; nobody borrows 
   assert.equal(check('493055510', { accountNumber: '+493055510' }), 'verified');
   assert.equal(check('493055511', { accountNumber: '+493055510' }), 'caller-not-account');
   assert.equal(check('331234', {}), 'unverified');
-});
-
-test('identity: a restricted caller leaves the trust domain without number and name (RFC 3325 7)', () => {
-  const restricted = caller('4930', { privacy: 'restricted', displayName: 'Alice' });
-  assert.deepEqual(shownTo(restricted, { trusted: true }), restricted);
-  assert.deepEqual(shownTo(restricted, { trusted: false }), {
-    number: '',
-    numberType: 'unknown',
-    privacy: 'restricted',
-    verified: false,
-  });
 });
 
 test('bans: repeated failures, longer each time, fading, never a configured source', () => {

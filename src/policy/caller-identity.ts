@@ -61,12 +61,3 @@ function sameNumber(caller: Party, number: string): boolean {
   const text = numberText(caller);
   return text === number || (text.startsWith('+') && text.slice(1) === number);
 }
-
-/**
- * The caller as the called side may see it (RFC 3323, RFC 3325 7): a restricted number leaves the trust domain as nothing
- * but its restriction.
- */
-export function shownTo(caller: Party, receiver: { readonly trusted: boolean }): Party {
-  if (caller.privacy === 'allowed' || receiver.trusted) return caller;
-  return { number: '', numberType: 'unknown', privacy: caller.privacy, verified: false };
-}

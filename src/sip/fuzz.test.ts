@@ -9,9 +9,9 @@ import { sessionDescription } from './body.ts';
 import { challengeValues, chooseChallenge, findProof } from './digest.ts';
 import { StreamFramer } from './framing.ts';
 import { firstHeader, headerValues, nameAddresses, optionTags, tokenList } from './header/access.ts';
-import { parseCSeq, parseRAck } from './header/cseq.ts';
+import { parseCSeq } from './header/cseq.ts';
 import { formatNameAddress } from './header/name-address.ts';
-import { parseQ850, parseReasonStatus } from './header/reason.ts';
+import { parseQ850 } from './header/reason.ts';
 import { parseRetryAfter } from './header/retry-after.ts';
 import { parseMinSe, parseSessionExpires } from './header/session-expires.ts';
 import { formatVia } from './header/via.ts';
@@ -41,15 +41,7 @@ function use(message: SipMessage): void {
   tokenList(message, 'Allow');
   findProof(headerValues(message, 'Authorization'), 'INVITE');
   chooseChallenge(challengeValues(headerValues(message, 'WWW-Authenticate')));
-  for (const reader of [
-    parseCSeq,
-    parseRAck,
-    parseQ850,
-    parseReasonStatus,
-    parseRetryAfter,
-    parseMinSe,
-    parseSessionExpires,
-  ]) {
+  for (const reader of [parseCSeq, parseQ850, parseRetryAfter, parseMinSe, parseSessionExpires]) {
     reader(firstHeader(message, 'Reason') ?? firstHeader(message, 'Session-Expires') ?? '');
   }
   responseDestination(message.vias[0], SOURCE);

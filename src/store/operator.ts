@@ -2,9 +2,8 @@
  * What crosses the operator's UNIX socket (net/unix-socket.ts carries it). Commands and values are those of
  * gateway/contract.ts; `reload` is the process's own.
  */
-import type { CallView, OperatorCommand, StatusView, TraceView } from '../gateway/contract.ts';
+import type { OperatorCommand } from '../gateway/contract.ts';
 import { fail, ok, type Result } from '../machine/machine.ts';
-import type { RouteExplanation } from '../policy/dial-rules.ts';
 
 export type OperatorRequest = OperatorCommand | { readonly command: 'reload' };
 
@@ -12,15 +11,6 @@ export type OperatorRequest = OperatorCommand | { readonly command: 'reload' };
 export interface ReloadView {
   readonly applied: boolean;
   readonly messages: readonly string[];
-}
-
-export interface OperatorViews {
-  readonly status: StatusView;
-  readonly calls: readonly CallView[];
-  readonly trace: TraceView;
-  readonly 'route-test': RouteExplanation;
-  readonly reload: ReloadView;
-  readonly drain: unknown;
 }
 
 /** Reads one request. The socket is 0600, yet a typing mistake must not end the gateway. */

@@ -22,9 +22,7 @@ export interface Packet {
 export const TCP = 6;
 export const UDP = 17;
 export const ICMPV6 = 58;
-export const FIN = 1;
 export const SYN = 2;
-export const RST = 4;
 export const ACK = 16;
 
 export function readCapture(file: string): Packet[] {

@@ -51,9 +51,3 @@ export function nameAddresses(
   }
   return out;
 }
-
-/** `Contact: *` (RFC 3261 10.2.2). */
-export function isContactStar(message: Pick<SipMessage, 'headers'>): boolean {
-  const values = headerValues(message, 'Contact');
-  return values.length === 1 && values[0] === '*';
-}

@@ -16,21 +16,3 @@ export function parseCSeq(text: string): CSeq | undefined {
   scanner.space();
   return method !== '' && scanner.done ? { number, method } : undefined;
 }
-
-export function formatCSeq(cseq: CSeq): string {
-  return `${cseq.number} ${cseq.method}`;
-}
-
-export interface RAck {
-  readonly rseq: number; // 1 .. 2^32-1
-  readonly cseq: CSeq;
-}
-
-export function parseRAck(text: string): RAck | undefined {
-  const scanner = new Scanner(text);
-  scanner.space();
-  const rseq = scanner.number(0xffff_ffff);
-  if (rseq === undefined || rseq === 0) return undefined;
-  const cseq = /^[ \t]/.test(text.slice(scanner.at)) ? parseCSeq(text.slice(scanner.at)) : undefined;
-  return cseq && { rseq, cseq };
-}

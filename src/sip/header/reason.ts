@@ -1,25 +1,16 @@
-/** Reason (RFC 3326): only Q.850 causes and SIP statuses are read, and only Q.850 is written. */
+/** Reason (RFC 3326): only Q.850 causes are read and written. */
 import { splitList } from './list.ts';
 import { parseTokenWithParameters, quote } from './parameters.ts';
 
 /** The Q.850 cause (1..127) of a Reason header; undefined where there is none. */
 export function parseQ850(text: string): number | undefined {
-  return causeOf(text, 'q.850', 1, 127);
-}
-
-/** The SIP status (100..699) of a Reason header (`SIP;cause=200` says "completed elsewhere"). */
-export function parseReasonStatus(text: string): number | undefined {
-  return causeOf(text, 'sip', 100, 699);
-}
-
-function causeOf(text: string, protocol: string, least: number, most: number): number | undefined {
   for (const item of splitList(text, 8) ?? []) {
     const reason = parseTokenWithParameters(item);
-    if (reason?.value.toLowerCase() !== protocol) continue;
+    if (reason?.value.toLowerCase() !== 'q.850') continue;
     const cause = reason.parameters.get('cause') ?? '';
     if (!/^\d{1,3}$/.test(cause)) continue;
     const value = Number(cause);
-    if (value >= least && value <= most) return value;
+    if (value >= 1 && value <= 127) return value;
   }
   return undefined;
 }
