@@ -47,7 +47,8 @@ function build(services: Services, io: Io, outcome: { code: number }): Command {
     .showHelpAfterError('(voip-sgw COMMAND --help shows the options)')
     .configureOutput({ writeOut: (text) => io.stdout(text), writeErr: (text) => io.stderr(text) });
   addGateways(program, services.run, io, outcome);
-  addSetup(program, io, outcome);
+  addSetup(program, io);
+  addConfiguration(program, io, outcome);
   addFirewall(program, io);
   addOperator(program, io, outcome);
   return program;
@@ -81,7 +82,7 @@ function addGateways(program: Command, run: RunGateway, io: Io, outcome: { code:
 const json = (): Option => new Option('--json', 'print one JSON value');
 const list = (value: string, before: readonly string[]): string[] => [...before, value];
 
-function addSetup(program: Command, io: Io, outcome: { code: number }): void {
+function addSetup(program: Command, io: Io): void {
   program
     .command('init')
     .argument('<dir>', 'folder to write to')
@@ -130,6 +131,9 @@ function addSetup(program: Command, io: Io, outcome: { code: number }): void {
     .action(async (dir: string, options) =>
       (await import('./command-init.ts')).renewCommand(dir, options, io),
     );
+}
+
+function addConfiguration(program: Command, io: Io, outcome: { code: number }): void {
   program
     .command('check')
     .argument('<file...>', 'configuration files; a pair is checked against each other')

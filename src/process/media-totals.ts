@@ -1,6 +1,6 @@
 import type { PlaneEvent, StreamCounters } from '../media/plane-contract.ts';
 import { REFUSALS } from '../media/plane-contract.ts';
-import type { MediaTotals } from '../store/metrics.ts';
+import { increase, type MediaTotals } from '../store/metrics.ts';
 
 type Totals = { -readonly [K in keyof MediaTotals]: MediaTotals[K] extends number ? number : number[] };
 
@@ -14,9 +14,7 @@ export class MediaTotalsBook {
   report(shard: number, { streams, strangers }: Extract<PlaneEvent, { kind: 'counters' }>): void {
     for (const stream of streams) this.#live.set(key(stream), stream);
     if (strangers === undefined) return;
-    const before = this.#strangers.get(shard) ?? 0;
-    // A worker that was started again counts from 0.
-    this.#ended.strangers += strangers < before ? strangers : strangers - before;
+    this.#ended.strangers += increase(strangers, this.#strangers.get(shard));
     this.#strangers.set(shard, strangers);
   }
 

@@ -48,6 +48,11 @@ export interface MediaTotals {
 
 export type SipDirection = 'in' | 'out';
 
+/** How much a running total has grown. One that shrank began anew (a worker was started again) and counts whole. */
+export function increase(now: number, before = 0): number {
+  return now < before ? now : now - before;
+}
+
 export class GatewayMetrics {
   readonly registry = new Registry();
   /** By family and label values, all of them bounded. */
@@ -242,19 +247,17 @@ export class GatewayMetrics {
   /** Running totals; what was added since the last call is counted. A total that shrank (worker restart) counts whole. */
   setMedia(totals: MediaTotals): void {
     const last = this.#last;
-    const added = (now: number, before: number | undefined): number =>
-      before === undefined || now < before ? now : now - before;
-    this.#packets.inc({ direction: 'in' }, added(totals.packetsIn, last?.packetsIn));
-    this.#packets.inc({ direction: 'out' }, added(totals.packetsOut, last?.packetsOut));
-    this.#frames.inc({ direction: 'to-tunnel' }, added(totals.framesToTunnel, last?.framesToTunnel));
-    this.#frames.inc({ direction: 'from-tunnel' }, added(totals.framesFromTunnel, last?.framesFromTunnel));
+    this.#packets.inc({ direction: 'in' }, increase(totals.packetsIn, last?.packetsIn));
+    this.#packets.inc({ direction: 'out' }, increase(totals.packetsOut, last?.packetsOut));
+    this.#frames.inc({ direction: 'to-tunnel' }, increase(totals.framesToTunnel, last?.framesToTunnel));
+    this.#frames.inc({ direction: 'from-tunnel' }, increase(totals.framesFromTunnel, last?.framesFromTunnel));
     this.#framesLost.inc(this.#grown('framesLost', totals.framesLost));
     this.#addParts(totals);
     this.#refusals.forEach((reason, slot) => {
-      const more = added(totals.refused[slot] ?? 0, last?.refused[slot]);
+      const more = increase(totals.refused[slot] ?? 0, last?.refused[slot]);
       if (more > 0) this.#mediaRefused.inc({ reason }, more);
     });
-    const strangers = added(totals.strangers, last?.strangers);
+    const strangers = increase(totals.strangers, last?.strangers);
     if (strangers > 0) this.#mediaRefused.inc({ reason: 'stranger' }, strangers);
     this.#last = totals;
   }
