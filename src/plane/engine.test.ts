@@ -347,18 +347,23 @@ test('opening fails with its reason, leaves nothing behind, and caps hold', () =
   assert.deepEqual([w.udp.bound.size, w.engine.openLegs, w.ended], [0, 0, 1]);
 });
 
+/** What a phone says of itself by RTCP, once its first packet has come. */
+function phoneReport(more: { readonly pictureLossOf?: number } = {}): Uint8Array {
+  return buildRtcp({
+    ssrc: 4711,
+    sender: { ntpHigh: 5, ntpLow: 6, timestamp: 160, packets: 1, octets: 160 },
+    blocks: [],
+    cname: 'phone',
+    ...more,
+  });
+}
+
 test('a picture-loss request crosses as neutral data and becomes our own; the clock of video calls too', () => {
   const w = new World();
   w.open({ kind: 'video' });
   w.rtp(1);
   w.frames.length = 0;
-  const fromPhone = buildRtcp({
-    ssrc: 4711,
-    sender: { ntpHigh: 5, ntpLow: 6, timestamp: 160, packets: 1, octets: 160 },
-    blocks: [],
-    cname: 'phone',
-    pictureLossOf: 1,
-  });
+  const fromPhone = phoneReport({ pictureLossOf: 1 });
   w.rtcp(fromPhone);
   assert.deepEqual(
     w.frames.map((f) => [f.flags & FLAG_CONTROL, [...f.bytes]]),
@@ -378,12 +383,7 @@ test('RTCP without end costs fifty packets, then twenty a second: no flood of cl
   w.open({ kind: 'video' });
   w.rtp(1);
   w.frames.length = 0;
-  const report = buildRtcp({
-    ssrc: 4711,
-    sender: { ntpHigh: 5, ntpLow: 6, timestamp: 160, packets: 1, octets: 160 },
-    blocks: [],
-    cname: 'phone',
-  });
+  const report = phoneReport();
   for (let i = 0; i < 1000; i++) w.rtcp(report);
   assert.equal(w.frames.length, 50);
   w.now += 1000;
