@@ -79,6 +79,18 @@ describe('call records', () => {
     assert.deepEqual(records(file), [{ call: 3 }]);
   });
 
+  test('go to a new file where theirs, or its folder, was deleted under them', async () => {
+    const file = join(folder, 'sub', 'cdr.jsonl');
+    const writer = new CdrWriter({ file, batchMs: 1 });
+    for (const [call, victim] of [file, join(folder, 'sub'), undefined].entries()) {
+      writer.append({ call });
+      await until(() => writer.statistics.written === call + 1);
+      assert.deepEqual(records(file), [{ call }]);
+      if (victim !== undefined) rmSync(victim, { recursive: true });
+    }
+    await writer.close();
+  });
+
   test('that cannot be written are kept, counted and written once that works again', async () => {
     const file = join(folder, 'cdr.jsonl');
     mkdirSync(file);

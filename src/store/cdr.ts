@@ -104,7 +104,7 @@ export class CdrWriter {
   async #writeBatch(): Promise<boolean> {
     const batch = this.#waiting.splice(0);
     try {
-      if (this.#reopen) await this.#release();
+      if (this.#reopen || (await isDeleted(this.#handle))) await this.#release();
       this.#handle ??= await openForAppend(this.#options.file);
       await appendWhole(this.#handle, batch.join(''));
       this.#written += batch.length;
@@ -150,6 +150,11 @@ async function openForAppend(file: string): Promise<FileHandle> {
     await handle.close();
     throw error;
   }
+}
+
+/** Somebody has deleted the file, or its folder: what is still written to it nobody will ever read. */
+async function isDeleted(handle: FileHandle | undefined): Promise<boolean> {
+  return handle !== undefined && (await handle.stat()).nlink === 0;
 }
 
 /** All of `text` and on the disk, or (disk full) nothing of it: half a batch would be written twice by the retry. */
