@@ -43,7 +43,7 @@ const seed = Number(process.env.VOIP_SGW_PROPERTY_SEED ?? (full ? Date.now() % 0
 console.log(`property seed ${seed} (VOIP_SGW_PROPERTY_SEED)`);
 // Real processes and sounds want room: after the rest, two files at a time; floods, and the plane with its sound, one at a time.
 const kindOf = (file) => {
-  if (lab || /plane\/plane\.test|attack-floods|pair-crashes/.test(file)) return 'alone';
+  if (lab || /plane\/plane(-\w+)?\.test|attack-floods|pair-crashes/.test(file)) return 'alone';
   return file.includes('/test/e2e/') ? 'real' : 'quick';
 };
 const scratch = mkdtempSync(join(tmpdir(), 'voip-sgw-test-'));
