@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
-import { main } from '../cli/main.ts';
-import { runGateway } from './run.ts';
+import { main, type RunGateway } from '../cli/main.ts';
 
 /*
  * Several threads that collect the few megabytes of a young generation together spend more on finding each other than they save:
@@ -15,4 +14,10 @@ function version(): string {
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
-process.exitCode = await main(process.argv.slice(2), { run: runGateway, version: version() });
+/** Imported when a gateway is to run: `voip-sgw calls` must not wait for all of it. */
+const run: RunGateway = async (config, configPath) => {
+  const { runGateway } = await import('./run.ts');
+  return runGateway(config, configPath);
+};
+
+process.exitCode = await main(process.argv.slice(2), { run, version: version() });
