@@ -3,24 +3,23 @@
  * (tools/sip-agent.ts), a second PBX that records what arrives as bytes (attack-pbx.ts), and an honest phone. Attackers
  * sit on 127.0.0.x with x above 9.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import type { CallView, StatusView } from '../../src/gateway/contract.ts';
 import { operatorRequest } from '../../src/net/unix-socket.ts';
 import { compareRepeated, render, tune } from '../../tools/melody.ts';
 import { type AgentCall, type Behaviour, SipAgent } from '../../tools/sip-agent.ts';
 import { RecordingPbx } from './attack-pbx.ts';
+import { initFolder } from './init-folder.ts';
 import { ATTACK_WINDOWS, claimWindow } from './port-window.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
 const launcher = join(root, 'bin/voip-sgw.js');
-const run = promisify(execFile);
 
 /** VOIP_SGW_FULL=1: floods and generated sets at full length. */
 export const FULL = process.env['VOIP_SGW_FULL'] === '1';
@@ -108,7 +107,7 @@ export class Lab {
       const window = await claimWindow(ATTACK_WINDOWS);
       started.push({ stop: window.release });
       const ports = await freePorts(window.first);
-      await run(process.execPath, [launcher, 'init', folder]);
+      await initFolder(launcher, folder);
       writeConfigs(folder, ports, options);
       const gateways = [
         new GatewayChild('termination', join(folder, 'gw2.yaml')),

@@ -13,6 +13,7 @@ import { operatorRequest } from '../../src/net/unix-socket.ts';
 import { DEMO_IP, type DemoPorts, writeDemoConfigs } from '../../tools/demo-config.ts';
 import { render, tune } from '../../tools/melody.ts';
 import { type AgentCall, type Behaviour, SipAgent } from '../../tools/sip-agent.ts';
+import { initFolder } from './init-folder.ts';
 import { claimWindow, PAIR_WINDOWS } from './port-window.ts';
 
 export const launcher = join(dirname(fileURLToPath(import.meta.url)), '../../../bin/voip-sgw.js');
@@ -60,7 +61,7 @@ export class Pair {
     const pair = new Pair(folder, ports, metrics);
     pair.#releasePorts = window.release;
     try {
-      await execute(process.execPath, [launcher, 'init', folder]);
+      await initFolder(launcher, folder);
       writeDemoConfigs(
         folder,
         ports,
