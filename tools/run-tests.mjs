@@ -2,12 +2,29 @@
 // npm test            all tests that need no privileges and no foreign program
 // npm run test:lab    namespaces, packet filter, real peers (root; installs what it needs); -- --full for the whole matrix
 // Both end with "N passed, N failed[, N skipped]"; with VOIP_SGW_COUNTS=FILE the counts are appended there as JSON.
-import { spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { root, setup } from './setup.mjs';
+
+/** The files of test/e2e that take longest, those first. */
+const LONG =
+  'attack-media pair-calls attack-h323 pair-cuts attack-streams pair-hostile h323-calls attack-tunnel attack-messages'.split(
+    ' ',
+  );
+/** Files that need no system, no port and no clock. */
+const PURE =
+  /\/dist\/(src\/(bytes|call|gateway|h323|interworking|machine|media|meta|policy|rtp|sdp|sip|tunnel)|test\/(sim|h323))\//;
 
 const args = process.argv.slice(2);
 const lab = args.includes('--lab');
@@ -42,25 +59,52 @@ if (files.length === 0) {
 const seed = Number(process.env.VOIP_SGW_PROPERTY_SEED ?? (full ? Date.now() % 0x7fffffff : 20_261_122));
 console.log(`property seed ${seed} (VOIP_SGW_PROPERTY_SEED)`);
 // Real processes and sounds want room: after the rest, two files at a time; floods, and the plane with its sound, one at a time.
+// What mostly waits for a deadline waits beside what computes.
 const kindOf = (file) => {
   if (lab || /plane\/plane(-\w+)?\.test|attack-floods|pair-crashes/.test(file)) return 'alone';
-  return file.includes('/test/e2e/') ? 'real' : 'quick';
+  if (file.includes('/test/e2e/')) return 'real';
+  return /plane\/supervisor\.test|net\/operator\.test/.test(file) ? 'waiting' : 'quick';
 };
 const scratch = mkdtempSync(join(tmpdir(), 'voip-sgw-test-'));
 const total = { passed: 0, failed: 0, skipped: 0, failures: [] };
-for (const [kind, concurrency] of Object.entries({ quick: 2, real: 2, alone: 1 })) {
-  run(
-    kind,
-    files.filter((f) => kindOf(f) === kind),
-    concurrency,
-  );
+const parts = [
+  [
+    ['quick', 2],
+    ['waiting', 1],
+  ],
+  [['real', 2]],
+  [['alone', 1]],
+];
+for (const beside of parts) {
+  await Promise.all(beside.map(([kind, concurrency]) => run(kind, entries(kind), concurrency)));
 }
 rmSync(scratch, { recursive: true, force: true });
 
-function run(kind, some, concurrency) {
+/**
+ * The runner takes files in the order of their names: the long ones first, so that none is left running alone. Tests of pure
+ * folders share processes, 15 files each: to start one takes longer than most of their tests.
+ */
+function entries(kind) {
+  const some = files.filter((f) => kindOf(f) === kind);
+  const pure = some.filter((f) => PURE.test(f));
+  // Dealt out, so that the slow ones, which stand together, are spread.
+  const count = Math.ceil(pure.length / 15);
+  const groups = Array.from({ length: count }, (_, i) => pure.filter((_, at) => at % count === i));
+  groups.push(...some.filter((f) => !PURE.test(f)).map((f) => [f]));
+  const place = ([file]) => LONG.findIndex((name) => file.includes(`/e2e/${name}.`)) + 1 || 99;
+  return groups
+    .sort((a, b) => place(a) - place(b))
+    .map((group, i) => {
+      const entry = join(scratch, `${kind}-${String(i).padStart(3, '0')}.mjs`);
+      writeFileSync(entry, group.map((f) => `import ${JSON.stringify(pathToFileURL(f).href)};\n`).join(''));
+      return entry;
+    });
+}
+
+async function run(kind, some, concurrency) {
   if (some.length === 0) return;
   const counts = join(scratch, `counts-${kind}.json`);
-  const result = spawnSync(
+  const child = spawn(
     process.execPath,
     [
       '--import',
@@ -75,19 +119,25 @@ function run(kind, some, concurrency) {
     ],
     {
       cwd: root,
-      stdio: 'inherit',
+      stdio: ['inherit', kind === 'waiting' ? 'pipe' : 'inherit', 'inherit'],
       env: {
         ...process.env,
         NODE_OPTIONS: '--enable-source-maps',
         VOIP_SGW_PROPERTY_SEED: String(seed),
+        VOIP_SGW_TEST_INIT: join(scratch, 'init'),
         ...(full ? { VOIP_SGW_FULL: '1' } : {}),
       },
     },
   );
+  // What runs beside something else is printed in one piece.
+  const held = [];
+  child.stdout?.on('data', (bytes) => held.push(bytes));
+  const status = await new Promise((resolve) => child.once('close', resolve));
+  process.stdout.write(Buffer.concat(held));
   const part = existsSync(counts)
     ? JSON.parse(readFileSync(counts, 'utf8'))
     : { passed: 0, failed: 1, skipped: 0, failures: ['the test runner itself'] };
-  if (result.status !== 0 && part.failed === 0) part.failed = 1;
+  if (status !== 0 && part.failed === 0) part.failed = 1;
   total.passed += part.passed;
   total.failed += part.failed;
   total.skipped += part.skipped;
