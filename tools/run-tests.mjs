@@ -19,7 +19,7 @@ import { root, setup } from './setup.mjs';
 
 /** The files of test/e2e that take longest, those first. */
 const LONG =
-  'attack-media pair-calls attack-h323 pair-cuts attack-streams pair-hostile h323-calls attack-tunnel attack-messages'.split(
+  'attack-media attack-h323 pair-cuts pair-hostile pair-calls attack-streams attack-tunnel h323-calls attack-messages'.split(
     ' ',
   );
 /** Files that need no system, no port and no clock. */
@@ -58,8 +58,8 @@ if (files.length === 0) {
 // The same cases each time, unless others are asked for: a failure can be repeated.
 const seed = Number(process.env.VOIP_SGW_PROPERTY_SEED ?? (full ? Date.now() % 0x7fffffff : 20_261_122));
 console.log(`property seed ${seed} (VOIP_SGW_PROPERTY_SEED)`);
-// Real processes and sounds want room: after the rest, two files at a time; floods, and the plane with its sound, one at a time.
-// What mostly waits for a deadline waits beside what computes.
+// Real processes and sounds want room: after the rest, and three files at a time, which wait more than half of their time; floods, and
+// the plane with its sound, one at a time. What only waits for a deadline does so beside what computes.
 const kindOf = (file) => {
   if (lab || /plane\/plane(-\w+)?\.test|attack-floods|pair-crashes/.test(file)) return 'alone';
   if (file.includes('/test/e2e/')) return 'real';
@@ -72,7 +72,7 @@ const parts = [
     ['quick', 2],
     ['waiting', 1],
   ],
-  [['real', 2]],
+  [['real', 3]],
   [['alone', 1]],
 ];
 for (const beside of parts) {

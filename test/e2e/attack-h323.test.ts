@@ -11,6 +11,7 @@ import { H323Agent } from '../../tools/h323-agent.ts';
 import { residentMb, until } from './attack-lab.ts';
 import { facilityWith, setupTo, TpktAttacker, type TpktTarget, Victim } from './attack-tpkt.ts';
 import { freeTcp, Pair, PHONE_SOUND, SoundingCall, sleep } from './pair.ts';
+import { h245Ports } from './port-window.ts';
 
 /** Another address of the honest peer: it may speak, and misuses that. */
 const PERMITTED = '127.0.0.14';
@@ -28,9 +29,8 @@ let ras: number;
 before(async () => {
   const [own, peer] = [await freeTcp(), await freeTcp()];
   ras = await freeTcp();
-  const ports = 27_000 + (process.pid % 20) * 100;
   pair = await Pair.start({
-    edit: (name, text) =>
+    edit: (name, text, ports) =>
       name === 'gw1'
         ? text
         : text
@@ -41,7 +41,7 @@ before(async () => {
                 '  listeners:',
                 `    - { name: cs, transport: tcp, address: "${DEMO_IP}:${own}" }`,
                 `    - { name: ras, transport: udp, address: "${DEMO_IP}:${ras}" }`,
-                `  h245Ports: [${ports}, ${ports + 99}]`,
+                `  h245Ports: [${h245Ports(ports.gw2Rtp).join(', ')}]`,
                 'peers:',
                 `  - { name: internet, protocol: h323, host: "${DEMO_IP}", port: ${peer}, sources: ["${PERMITTED}/32", "${SLOW}/32"] }`,
               ].join('\n'),

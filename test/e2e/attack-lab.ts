@@ -41,6 +41,8 @@ export const OWN_NUMBER = '4930100';
 export const ACCOUNT = { username: 'alice', password: 'correct horse battery', number: '4930101' };
 export const DOMAIN = 'example.com';
 
+const RTP_PORTS = ATTACK_WINDOWS.width / 2;
+
 export const SOUND = render(tune(11));
 export const PBX_SOUND = render(tune(12));
 
@@ -315,7 +317,7 @@ function writeConfigs(folder: string, ports: Ports, options: LabOptions): void {
   ];
   const common = (name: string, first: number): string[] => [
     'media:',
-    `  pools: [{ ip: "${GATEWAY}", ports: [${first}, ${first + 3999}] }]`,
+    `  pools: [{ ip: "${GATEWAY}", ports: [${first}, ${first + RTP_PORTS - 1}] }]`,
     `  symmetric: ${options.symmetric ?? 'signalled'}`,
     'operator:',
     `  socket: ${name}.sock`,
@@ -375,7 +377,7 @@ function writeConfigs(folder: string, ports: Ports, options: LabOptions): void {
     `  - { name: to-inside, from: tunnel, match: "${INSIDE_NUMBER}", to: "peer:inside" }`,
     '  - { name: to-pbx, from: tunnel, match: "6XX", to: "peer:pbx" }',
     '  - { name: to-internet, from: peers, match: "*", to: tunnel }',
-    ...common('gw1', ports.rtp + 4000),
+    ...common('gw1', ports.rtp + RTP_PORTS),
   ]);
 }
 
@@ -415,7 +417,7 @@ export async function until(holds: () => boolean, ms = 3000): Promise<boolean> {
   return true;
 }
 
-/** `rtp`: first of the media ports, 4000 for each gateway. */
+/** `rtp`: first of the media ports, RTP_PORTS for each gateway. */
 async function freePorts(rtp: number): Promise<Ports> {
   return {
     sip: await freeTcp(),

@@ -5,6 +5,7 @@ import { DEMO_IP } from '../../tools/demo-config.ts';
 import { H323Agent } from '../../tools/h323-agent.ts';
 import type { Behaviour } from '../../tools/sip-agent.ts';
 import { eventually, type Name, Pair, PBX_SOUND, PHONE_SOUND, SoundingCall, sleep } from './pair.ts';
+import { h245Ports } from './port-window.ts';
 
 const OUTSIDE_IP = '::1';
 
@@ -27,19 +28,18 @@ function freePort(ip: string): Promise<number> {
 }
 
 /** Both own sides speak H.323: outside over IPv6 with slow start and H.245 apart, inside over IPv4 with FastStart, tunnelled. */
-function h323(name: Name, text: string, ports: Ports): string {
+function h323(name: Name, text: string, ports: Ports, rtp: number): string {
   const outside = name === 'gw2';
   const ip = outside ? `[${OUTSIDE_IP}]` : DEMO_IP;
   const [own, peer] = outside ? [ports.gw2, ports.phone] : [ports.gw1, ports.pbx];
   const how = outside ? 'h323: { fastStart: false, tunnelling: false }' : 'trusted: true';
-  const first = 27_000 + (process.pid % 20) * 100;
   return text
     .replace(
       /^sip:\n.*\npeers:\n.*$/m,
       [
         'h323:',
         `  listeners: [{ name: cs, transport: tcp, address: "${ip}:${own}" }]`,
-        `  h245Ports: [${first}, ${first + 49}]`,
+        `  h245Ports: [${h245Ports(rtp).join(', ')}]`,
         'peers:',
         `  - { name: ${outside ? 'internet' : 'pbx'}, protocol: h323, host: "${outside ? OUTSIDE_IP : ip}", port: ${peer}, ${how} }`,
       ].join('\n'),
@@ -63,7 +63,7 @@ test('H.323 on both sides of two real gateways, IPv6 and IPv4: sound both ways, 
     phone: await freePort(OUTSIDE_IP),
     pbx: await freePort(DEMO_IP),
   };
-  const pair = await Pair.start({ edit: (name, text) => h323(name, text, ports) });
+  const pair = await Pair.start({ edit: (name, text, { gw2Rtp }) => h323(name, text, ports, gw2Rtp) });
   t.after(() => pair.stop());
   const phone = await H323Agent.start({
     name: '4930901820',

@@ -10,7 +10,14 @@ export interface PortWindows {
 }
 
 export const PAIR_WINDOWS: PortWindows = { first: 10_000, width: 800, count: 7, guard: 9810 };
-export const ATTACK_WINDOWS: PortWindows = { first: 16_000, width: 8000, count: 2, guard: 9800 };
+export const ATTACK_WINDOWS: PortWindows = { first: 16_000, width: 5300, count: 3, guard: 9800 };
+
+/** Where a pair whose media ports begin at `rtp` listens for H.245, which is TCP: first and last of 100 ports. */
+export function h245Ports(rtp: number): readonly [number, number] {
+  const { first, width } = PAIR_WINDOWS;
+  const at = 27_000 + 100 * Math.floor((rtp - first) / width);
+  return [at, at + 99];
+}
 
 export interface PortWindow {
   readonly first: number;
