@@ -56,8 +56,7 @@ export class Pair {
     const folder = mkdtempSync(join(tmpdir(), 'voip-sgw-e2e-'));
     chmodSync(folder, 0o700);
     const window = await claimWindow(PAIR_WINDOWS);
-    const ports = await freePorts(window.first);
-    const metrics = { gw2: await freeTcp(), gw1: await freeTcp() };
+    const { ports, metrics } = await freePorts(window.first);
     const pair = new Pair(folder, ports, metrics);
     pair.#releasePorts = window.release;
     try {
@@ -341,37 +340,49 @@ async function freePort(bind: (port: number) => Promise<void>): Promise<number> 
 }
 
 export async function freeTcp(): Promise<number> {
-  return freePort(
-    (port) =>
-      new Promise((resolve, reject) => {
-        const server = createServer();
-        server.once('error', reject);
-        server.listen(port, DEMO_IP, () => server.close(() => resolve()));
-      }),
-  );
+  return freePort(bindTcp);
 }
 
-async function freeUdp(): Promise<number> {
-  return freePort(
-    (port) =>
-      new Promise((resolve, reject) => {
-        const socket = createSocket('udp4');
-        socket.once('error', reject);
-        socket.bind(port, DEMO_IP, () => socket.close(() => resolve()));
-      }),
-  );
+function bindTcp(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(port, DEMO_IP, () => server.close(() => resolve()));
+  });
 }
 
-/** `rtp`: first of the media ports, 400 for each gateway. */
-async function freePorts(rtp: number): Promise<DemoPorts> {
-  return {
-    signalling: await freeTcp(),
-    media: await freeTcp(),
-    gw2Sip: await freeUdp(),
-    gw1Sip: await freeUdp(),
-    phoneSip: await freeUdp(),
-    pbxSip: await freeUdp(),
+function bindUdp(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket('udp4');
+    socket.once('error', reject);
+    socket.bind(port, DEMO_IP, () => socket.close(() => resolve()));
+  });
+}
+
+/** `rtp`: first of the window's ports; a gateway's 200 media ports, then 200 for what else listens, the same for the other gateway. */
+async function freePorts(rtp: number): Promise<{ ports: DemoPorts; metrics: Record<Name, number> }> {
+  let next = rtp + 200 + randomInt(150);
+  // One after the other, and nobody else's: of two that asked for any free port, both could be given the same one.
+  const free = async (bind: (port: number) => Promise<void>): Promise<number> => {
+    while (next < rtp + 400) {
+      const port = next++;
+      const taken = await bind(port).then(
+        () => false,
+        () => true,
+      );
+      if (!taken) return port;
+    }
+    throw new Error(`no free port from ${rtp + 200} on`);
+  };
+  const ports = {
+    signalling: await free(bindTcp),
+    media: await free(bindTcp),
+    gw2Sip: await free(bindUdp),
+    gw1Sip: await free(bindUdp),
+    phoneSip: await free(bindUdp),
+    pbxSip: await free(bindUdp),
     gw2Rtp: rtp,
     gw1Rtp: rtp + 400,
   };
+  return { ports, metrics: { gw2: await free(bindTcp), gw1: await free(bindTcp) } };
 }
