@@ -5,7 +5,7 @@ import { latin1Bytes } from '../bytes/text.ts';
 import type { Party } from '../meta/message.ts';
 import type { SipRequest } from '../sip/message.ts';
 import { parseDatagram } from '../sip/parse.ts';
-import { callerOf, connectedOf, divertingOf, sipParties } from './sip-parties.ts';
+import { callerOf, connectedOf, divertingOf, numberOf, sipParties } from './sip-parties.ts';
 
 const PLAIN = '<sip:+4930123@192.0.2.9>';
 const ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>';
@@ -92,4 +92,12 @@ test('nobody is asserted whom nobody has verified; a restricted number goes to t
   const diverting = from(true, 'restricted');
   const sent = sipParties({ caller: diverting, callee, diverting }, { trusted: true, vouched: true });
   assert.equal(sent.diversion?.restricted, true);
+});
+
+test('a user part is a number where it is one without what is only for the eye, or for nobody', () => {
+  const shown = (user: string): string => `${numberOf(user).numberType} ${numberOf(user).number}`;
+  assert.equal(shown('+49 (30) 200-1;phone-context=x'), 'international 49302001');
+  assert.equal(shown('0\u00a0900\u0000123'), 'unknown 0900123');
+  assert.equal(shown('+4930\u200b100'), 'international 4930100');
+  assert.equal(shown('anna b'), 'uri annab');
 });

@@ -11,14 +11,16 @@ const NUMBER = /^[0-9*#A-D]{1,32}$/;
 const INTERNATIONAL = /^\+[0-9]{1,32}$/;
 const VISUAL_SEPARATORS = /[-.()]/g; // RFC 3966 5.1.1
 
-/** Number and type of the user part of a URI; `uri` type where it is a name. Characters outside printable ASCII are dropped. */
+/**
+ * Number and type of the user part of a URI; `uri` type where it is a name. Characters outside printable ASCII are dropped before anything
+ * else is looked at: what is a number without them goes on as one, and is judged as one.
+ */
 export function numberOf(user: string): { readonly number: string; readonly numberType: NumberType } {
-  const plain = user.split(';', 1)[0]!;
+  const plain = user.split(';', 1)[0]!.replace(/[^\x21-\x7e]/g, '');
   const digits = plain.replace(VISUAL_SEPARATORS, '');
   if (INTERNATIONAL.test(digits)) return { number: digits.slice(1), numberType: 'international' };
   if (NUMBER.test(digits)) return { number: digits, numberType: 'unknown' };
-  const name = plain.replace(/[^\x21-\x7e]/g, '').slice(0, META_LIMITS.numberBytes);
-  return { number: name, numberType: 'uri' };
+  return { number: plain.slice(0, META_LIMITS.numberBytes), numberType: 'uri' };
 }
 
 /** User part to send for a party: `+` in front of an international number. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CallerIdentity } from './caller-identity.ts';
+import { asDialled } from './number-pattern.ts';
 
 const party = (number: string, numberType: 'unknown' | 'international' | 'uri' = 'unknown') =>
   ({ number, numberType, privacy: 'allowed', verified: false }) as const;
@@ -17,10 +18,16 @@ test('from outside an own number is a forgery in every spelling, unless authenti
     party('004930200'),
     party('234'),
     party('boss', 'uri'),
+    // Called names, they read as the number all the same.
+    party('4930100', 'uri'),
+    party('+4930100', 'uri'),
+    party('+4930/100', 'uri'),
+    party('0049-30-100;x', 'uri'),
+    party('2(34)', 'uri'),
   ]) {
     assert.ok(!identity.check(forged, STRANGER).ok, JSON.stringify(forged));
     assert.ok(identity.check(forged, { trusted: false, outside: false }).ok, 'inside it is at home');
-    const account = { ...STRANGER, accountNumber: forged.number };
+    const account = { ...STRANGER, accountNumber: asDialled(forged).number };
     assert.ok(identity.check(forged, account).ok, 'its own account');
     assert.ok(!identity.check(forged, { ...STRANGER, accountNumber: '999' }).ok, 'not another one');
   }

@@ -2,7 +2,7 @@
 import type { Result } from '../machine/machine.ts';
 import { fail, ok } from '../machine/machine.ts';
 import type { Party } from '../meta/message.ts';
-import { matchesPattern, numberText } from './number-pattern.ts';
+import { asDialled, matchesPattern, numberText } from './number-pattern.ts';
 import type { Refusal } from './refusal.ts';
 
 export interface CallerEvidence {
@@ -27,7 +27,7 @@ export class CallerIdentity {
 
   /** However it is written: who reads the number on a telephone takes `+4930100` and `004930100` for `4930100`. */
   isOwn(party: Pick<Party, 'number' | 'numberType'>): boolean {
-    const forms = party.number === '' ? [] : spellings(party);
+    const forms = party.number === '' ? [] : spellings(asDialled(party));
     return this.#own.some((pattern) => forms.some((form) => matchesPattern(pattern, form)));
   }
 
@@ -35,7 +35,8 @@ export class CallerIdentity {
    * The caller as this gateway vouches for it. From outside, an own number without authentication is a forgery and refused;
    * an authenticated caller may not claim another own number than its account's.
    */
-  check(caller: Party, evidence: CallerEvidence): Result<Party, Refusal> {
+  check(claimed: Party, evidence: CallerEvidence): Result<Party, Refusal> {
+    const caller = asDialled(claimed);
     const { accountNumber, trusted, outside } = evidence;
     if (accountNumber !== undefined) {
       if (sameNumber(caller, accountNumber)) return ok({ ...caller, verified: true });

@@ -46,6 +46,26 @@ for (const [pattern, yes, no] of [
   });
 }
 
+test('a name that reads as a number is judged, rewritten and called as that number', () => {
+  const routes = plan(
+    rule({ name: 'premium', match: '0900.', to: 'refuse:21' }),
+    rule({ name: 'abroad', match: '+.', to: 'refuse:21' }),
+    rule({ name: 'outside', match: '0.', strip: 1 }),
+    rule({ name: 'rest', match: '*' }),
+  );
+  const decide = (number: string) => {
+    const callee: Party = { number, numberType: 'uri', privacy: 'allowed', verified: false };
+    const decision = routes.decide('peer:a', callee, party('300'));
+    return decision.kind === 'refuse' ? decision.route : `${decision.route} ${decision.callee.number}`;
+  };
+  for (const number of ['0900123', '0900-123', '09(00)123;x=y', '0/900.123', '0,900123'])
+    assert.equal(decide(number), 'premium', number);
+  assert.equal(decide('+4930-1'), 'abroad');
+  assert.equal(decide('0-30/1'), 'outside 301');
+  for (const name of ['anna', 'a.b-c', '0900123x', 'ABBA', '+', '-', '+49x'])
+    assert.equal(decide(name), `rest ${name}`, name);
+});
+
 test('patterns: agree with a regular expression', () => {
   const pattern = fc
     .tuple(

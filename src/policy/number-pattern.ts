@@ -6,6 +6,21 @@ export function numberText(party: Pick<Party, 'number' | 'numberType'>): string 
   return party.numberType === 'international' ? `+${party.number}` : party.number;
 }
 
+/** What separates digits for the eye only (RFC 3966 5.1.1), and what people put there besides. */
+const SEPARATORS = /[-.()/, ]/g;
+
+/**
+ * A name that reads as a number (`0900-1`, `+4930100;x`) is that number: whoever dials or shows it looks at its characters, not at the
+ * type somebody gave it. Judged as a name, it would pass every rule for numbers.
+ */
+export function asDialled<T extends Pick<Party, 'number' | 'numberType'>>(party: T): T {
+  if (party.numberType !== 'uri') return party;
+  const digits = party.number.split(';', 1)[0]!.replace(SEPARATORS, '');
+  if (/^\+[0-9]+$/.test(digits)) return { ...party, number: digits.slice(1), numberType: 'international' };
+  const isNumber = /^[0-9*#A-D]+$/.test(digits) && /[0-9]/.test(digits);
+  return isNumber ? { ...party, number: digits, numberType: 'unknown' } : party;
+}
+
 /**
  * `pattern`: digits stand for themselves, `X` one digit, `N` 2-9, `.` at the end one or more digits (`*` and `#` count), `*` alone
  * everything, also nothing. A leading `+` means international: a pattern without it never matches such a number. Names

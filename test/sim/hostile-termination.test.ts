@@ -211,6 +211,19 @@ test('numbers that GW1 does not route are refused by GW1, whatever GW2 thinks', 
   recover(world);
 });
 
+test('numbers that GW2 calls names are judged as numbers', () => {
+  const rules = [route('premium', 'tunnel', '0900.', 'refuse:21'), route('in', 'tunnel', '*', 'peer:pbx')];
+  const { world, attacker } = attacked();
+  world.configure(world.relay, { routes: [...rules, relayConfig().routes[1]!] });
+  for (const number of ['0900123', '0900-123', '0900123;x']) {
+    const call = attacker.setup({ callee: { ...party(number), numberType: 'uri' } });
+    world.run(1000);
+    assert.deepEqual(attacker.of(call), ['release'], number);
+  }
+  assert.equal(world.pbx.calls.length, 0);
+  recover(world);
+});
+
 test("a call id, stream base or shard that is not the far gateway's to give is refused with a reason", () => {
   const { world, attacker } = attacked();
   const first = attacker.setup({ streamBase: 800 });

@@ -73,3 +73,16 @@ test('a flood of refused calls: cdr.refusedPerSecond bounds the records, the res
     finish(world);
   }
 });
+
+test('rules for numbers hold for numbers that were disguised as names, by a stranger or by a hostile GW2', () => {
+  const rules = [route('premium', 'tunnel', '0900.', 'refuse:21'), route('in', 'tunnel', '*', 'peer:pbx')];
+  const world = new World({ relay: { routes: rules }, termination: { ownNumbers: ['4930100'] } }).start();
+  for (const user of ['0 900123', '0900\u00a0123', '0\u0000900123', '0900/123', '+4930 100']) {
+    const spoofed = user.startsWith('+');
+    const call = world.phone.call(spoofed ? '601' : user, { ...(spoofed ? { from: user } : {}) });
+    world.run(1000);
+    assert.deepEqual([call.state, call.endStatus], ['ended', 403], user);
+  }
+  assert.equal(world.pbx.calls.length, 0);
+  finish(world);
+});
