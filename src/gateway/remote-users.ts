@@ -7,7 +7,8 @@ import type { SipDigestProof, SipEvent } from '../sip/contract.ts';
 import { verifyProof } from '../sip/digest.ts';
 import { firstHeader, headerValues } from '../sip/header/access.ts';
 import { parseNameAddressList } from '../sip/header/name-address.ts';
-import type { NameAddress } from '../sip/message.ts';
+import type { NameAddress, SipUri } from '../sip/message.ts';
+import { formatUri } from '../sip/uri.ts';
 import { bindingKey, MAX_EXPIRES_SECONDS, MIN_EXPIRES_SECONDS } from './registrar.ts';
 import type { PendingExchange, SiteLink } from './site-link.ts';
 import type { GatewayState } from './state.ts';
@@ -155,10 +156,13 @@ export function register(gw: GatewayState, event: Request): void {
   );
 }
 
-function contactText(uri: { user: string; host: string; port?: number }): string {
-  const user = uri.user.replace(/[^A-Za-z0-9_.!~*'+-]/g, '');
-  const host = uri.host.includes(':') ? `[${uri.host}]` : uri.host;
-  return `<sip:${user}@${host}${uri.port === undefined ? '' : `:${uri.port}`}>`;
+/** URI parameters by which two contacts differ (RFC 3261 19.1.4), as far as a contact may have them. */
+const COMPARED = ['transport', 'user', 'maddr'];
+
+/** A binding as the phone will find it again among those of its account (RFC 3261 10.2.4): equal by 19.1.4, built from its parts. */
+export function contactText(uri: SipUri): string {
+  const parameters = new Map([...uri.parameters].filter(([name]) => COMPARED.includes(name)));
+  return `<${formatUri({ ...uri, parameters, headers: '' })}>`;
 }
 
 type ContactEntry =
