@@ -157,12 +157,17 @@ function planOf(options: InitOptions): InitPlan {
       `--relay-name: certificate and key of "${relayName}" are the termination gateway's; take another name`,
     );
   }
+  const signallingPort = wholeNumber('--signalling-port', options.signallingPort, 1, 65535);
+  const mediaPort = wholeNumber('--media-port', options.mediaPort, 1, 65535);
+  if (signallingPort === mediaPort) {
+    throw usageError(`--media-port: ${mediaPort} is the port of signalling too; take two ports`);
+  }
   return {
     terminationName,
     relayName,
     terminationAddress,
-    signallingPort: wholeNumber('--signalling-port', options.signallingPort, 1, 65535),
-    mediaPort: wholeNumber('--media-port', options.mediaPort, 1, 65535),
+    signallingPort,
+    mediaPort,
     internet,
     ...(options.public === undefined ? {} : { publicAddress: ip('--public', options.public) }),
     relayAddress,

@@ -105,6 +105,9 @@ describe('init', () => {
     const refused = await sgw('init', dir, '--internet', 'example.com');
     assert.equal(refused.code, 2);
     assert.match(refused.err, /^--internet: "example.com" is not an IPv4 or IPv6 address/);
+    const same = await sgw('init', dir, '--signalling-port', '7061');
+    assert.equal(same.code, 2);
+    assert.match(same.err, /^--media-port: 7061 is the port of signalling too/);
     assert.equal(existsSync(dir), false);
   });
 
