@@ -16,6 +16,7 @@ import type {
   SipOutput,
   SipPeer,
 } from './contract.ts';
+import { ResolvedPeers } from './resolved-peers.ts';
 
 export interface SipOptions {
   /** Tags, branches, Call-IDs, nonce keys, jitter. */
@@ -49,8 +50,7 @@ export class Core {
   readonly options: SipOptions;
   readonly timers = new Timers<Alarm>();
   readonly peers = new Map<string, SipPeer>();
-  /** Addresses that a peer's configured host name resolved to last, by IP: sources the user's `identify` cannot know. */
-  readonly resolvedPeers = new Map<string, string>();
+  readonly resolvedPeers = new ResolvedPeers();
   listeners: readonly SipListener[] = [];
   /** Set once draining: what 503 tells in Retry-After. */
   drainSeconds: number | undefined;

@@ -158,7 +158,7 @@ function statedTarget(core: Core, dialog: Dialog): Target | undefined {
       transport,
       certificateNames: [],
     });
-    if (owner !== peer && core.resolvedPeers.get(ip) !== peer) return undefined;
+    if (owner !== peer && core.resolvedPeers.get(ip, core.now) !== peer) return undefined;
   }
   return { transport, address, listener: hop.listener.name };
 }

@@ -203,7 +203,7 @@ export class SipEndpoint implements Machine<SipInput, SipOutput> {
     this.#core.listeners = command.listeners;
     peers.clear();
     for (const peer of command.peers) peers.set(peer.name, peer);
-    for (const [ip, name] of resolvedPeers) if (!peers.has(name)) resolvedPeers.delete(ip);
+    resolvedPeers.keep(peers);
     this.#prober.configure();
     this.#registrations.configure();
   }

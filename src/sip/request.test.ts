@@ -1,8 +1,8 @@
 /** Our requests: forks, targets in turn, names, redirects, what they reveal. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { IDLE, invite, Net, Node, textOf } from './test-network.test.ts';
-import { header, PEER, respond, stage, toTag } from './test-peer.test.ts';
+import { IDLE, invite, Net, Node, type RawPeer, textOf } from './test-network.test.ts';
+import { header, PEER, request, respond, stage, toTag } from './test-peer.test.ts';
 
 test('forks: early dialogs by To tag; the first 2xx wins, others get ACK and BYE (13.2.2.4)', () => {
   const { net, gw, raw } = stage();
@@ -104,6 +104,41 @@ test('RFC 3263 4.3: the next target after 503, a timeout or an ICMP error; a 486
       .map((r) => /branch=(\w+)/.exec(r.text)?.[1]);
     if (trouble === '503') assert.equal(new Set(branches).size, 2, 'a new branch for each target');
   }
+});
+
+test('a name that resolves to another address each time: calls and requests at the address before are still the peer’s, for an hour', () => {
+  const { net, gw } = stage({ peers: [{ name: 'trunk', host: 'trunk.example' }] });
+  const [first, second] = ['198.51.100.1', '198.51.100.2'].map((ip) => net.peer(ip)) as [RawPeer, RawPeer];
+  for (const there of [first, second]) {
+    there.on = (text): void => {
+      if (text.startsWith('INVITE'))
+        net.send(there, gw, respond(text, 200, 't', [`Contact: <sip:x@${there.address.ip}>`], 'sdp'));
+    };
+  }
+  const resolvesTo = (there: RawPeer): void =>
+    void gw.names.set('trunk.example', [{ transport: 'udp', address: there.address }]);
+  resolvesTo(first);
+  gw.command(invite(2, 'trunk'));
+  net.run(1000);
+  resolvesTo(second);
+  gw.command(invite(4, 'trunk'));
+  net.run(1000);
+  assert.equal(gw.seen('answered').length, 2);
+  const asked = first.received.find(({ text }) => text.startsWith('INVITE'))!.text;
+  const callId = header(asked, 'Call-ID')!;
+  const to = /tag=(\w+)/.exec(header(asked, 'From')!)![1]!;
+  net.send(first, gw, request('BYE', { callId, from: 't', to }));
+  net.run(1000);
+  assert.deepEqual(
+    gw.seen('ended').map((e) => [e.session, e.by]),
+    [[2, 'far-end']],
+  );
+  net.run(3_600_000);
+  const before = gw.counted('unknown-source');
+  net.send(first, gw, request('OPTIONS'));
+  net.send(second, gw, request('OPTIONS'));
+  net.run(1000);
+  assert.equal(gw.counted('unknown-source'), before + 1);
 });
 
 test('a name that does not resolve ends the call with 503', () => {

@@ -104,7 +104,10 @@ export class Resolver {
     pending.alarm.set(undefined);
     const { query } = pending;
     const targets = found.slice(0, MOST_TARGETS);
-    if (query.peer !== undefined && targets.length > 0) this.#learn(query.peer, targets);
+    if (query.peer !== undefined && targets.length > 0) {
+      const ips = targets.map(({ address }) => address.ip);
+      this.#core.resolvedPeers.learn(query.peer, ips, this.#core.now);
+    }
     pending.done(
       targets.map(({ transport, address }) => ({
         transport,
@@ -113,12 +116,6 @@ export class Resolver {
         serverName: transport === 'tls' ? query.host : undefined,
       })),
     );
-  }
-
-  #learn(peer: string, targets: readonly ResolvedTarget[]): void {
-    const known = this.#core.resolvedPeers;
-    for (const [ip, name] of known) if (name === peer) known.delete(ip);
-    for (const { address } of targets) known.set(address.ip, peer);
   }
 }
 

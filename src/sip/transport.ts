@@ -363,7 +363,7 @@ export class Transport {
       transport,
       certificateNames,
     });
-    const resolved = this.#core.resolvedPeers.get(remote.ip);
+    const resolved = this.#core.resolvedPeers.get(remote.ip, this.#core.now);
     const found = name === undefined ? undefined : this.#core.peers.get(name);
     // A peer for everybody is asked last: a provider known by its host name is no stranger.
     if (found !== undefined && (resolved === undefined || found.boundToSource !== true)) return found.name;
