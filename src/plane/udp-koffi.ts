@@ -34,6 +34,14 @@ const SLOT = 2048;
 /** In one piece of memory, which lives as long as the last of them. */
 const DESTINATIONS = 64;
 
+// What is known of each token, beside each other.
+const FD = 0; // -1: none
+/** The poll in which it had something to read last. */
+const READ_IN = 1;
+/** 1: many streams share it. */
+const SHARED = 2;
+const TOKEN = 4;
+
 /** System calls as plain functions of numbers. */
 interface Calls {
   socket(domain: number, type: number, protocol: number): number;
@@ -139,12 +147,10 @@ export class KoffiUdp implements Udp {
   readonly #nameLengthView: DataView;
   readonly #scratch: NativeMemory;
   readonly #source = sourceWords();
-  #fds = new Int32Array(64).fill(-1);
-  /** In which poll a token had something to read last. */
-  #readIn = new Int32Array(64);
+  #tokens = unknownTokens(64);
   #polls = 1;
   /** By token, of shared sockets. */
-  readonly #batches: (SendBatch | undefined)[] = new Array<undefined>(64).fill(undefined);
+  readonly #batches = new Map<number, SendBatch>();
   readonly #shared: SendBatch[] = [];
   readonly #freeData: number[] = [];
   readonly #arena: Arena;
@@ -209,24 +215,20 @@ export class KoffiUdp implements Udp {
       done(error);
       return;
     }
-    if (token >= this.#fds.length) {
-      const grown = new Int32Array(Math.max(token + 1, 2 * this.#fds.length)).fill(-1);
-      grown.set(this.#fds);
-      this.#fds = grown;
-      const read = new Int32Array(grown.length);
-      read.set(this.#readIn);
-      this.#readIn = read;
-      while (this.#batches.length < grown.length) this.#batches.push(undefined);
+    if (TOKEN * token >= this.#tokens.length) {
+      const grown = unknownTokens(Math.max(token + 1, (2 * this.#tokens.length) / TOKEN));
+      grown.set(this.#tokens);
+      this.#tokens = grown;
     }
-    this.#fds[token] = fd;
+    this.#tokens[TOKEN * token + FD] = fd;
     if (shared) this.#share(token, fd);
     done(undefined);
   }
 
   close(token: number): void {
-    const fd = this.#fds[token] ?? -1;
+    const fd = this.#fd(token);
     if (fd < 0) return;
-    this.#fds[token] = -1;
+    this.#tokens[TOKEN * token + FD] = -1;
     this.#unshare(token);
     this.#calls.close(fd); // leaves the epoll set by itself
   }
@@ -248,7 +250,7 @@ export class KoffiUdp implements Udp {
   send(token: number, destination: Destination, length: number): void {
     if (this.#sendTogether(token, destination, this.outgoing, 0, length)) return;
     const to = destination as KoffiDestination;
-    const fd = this.#fds[token] ?? -1;
+    const fd = this.#fd(token);
     if (fd >= 0)
       this.#calls.sendto(fd, this.#outgoingAt, length, MSG_DONTWAIT | MSG_NOSIGNAL, to.at, to.length);
   }
@@ -256,7 +258,7 @@ export class KoffiUdp implements Udp {
   sendFrom(token: number, destination: Destination, start: number, length: number): void {
     if (this.#sendTogether(token, destination, this.arena, start, length)) return;
     const to = destination as KoffiDestination;
-    const fd = this.#fds[token] ?? -1;
+    const fd = this.#fd(token);
     const from = this.#arenaAt + start;
     if (fd >= 0) this.#calls.sendto(fd, from, length, MSG_DONTWAIT | MSG_NOSIGNAL, to.at, to.length);
   }
@@ -271,7 +273,7 @@ export class KoffiUdp implements Udp {
   }
 
   stop(): void {
-    for (let token = 0; token < this.#fds.length; token++) this.close(token);
+    for (let token = 0; TOKEN * token < this.#tokens.length; token++) this.close(token);
   }
 
   /**
@@ -279,14 +281,15 @@ export class KoffiUdp implements Udp {
    * something in the poll before has more than that.
    */
   #receive(token: number): void {
-    const fd = this.#fds[token] ?? -1;
+    const fd = this.#fd(token);
     if (fd < 0) return; // closed by an earlier packet of this poll
-    if (this.#batches[token] !== undefined) {
+    const tokens = this.#tokens;
+    if (tokens[TOKEN * token + SHARED] === 1) {
       for (let i = 0; i < SHARED_CALLS && this.#receiveMany(fd, token) === BATCH; i++);
       return;
     }
-    const before = this.#readIn[token]!;
-    this.#readIn[token] = this.#polls;
+    const before = tokens[TOKEN * token + READ_IN]!;
+    tokens[TOKEN * token + READ_IN] = this.#polls;
     if (((this.#polls - before) | 0) === 1) {
       this.#receiveMany(fd, token);
       return;
@@ -323,7 +326,8 @@ export class KoffiUdp implements Udp {
     const dataAt = this.#freeData.pop() ?? this.#arena.take(BATCH * SLOT);
     if (dataAt < 0) return; // packet by packet, then
     const batch = new SendBatch(fd, this.#native, this.#arena, dataAt);
-    this.#batches[token] = batch;
+    this.#batches.set(token, batch);
+    this.#tokens[TOKEN * token + SHARED] = 1;
     this.#shared.push(batch);
   }
 
@@ -348,10 +352,11 @@ export class KoffiUdp implements Udp {
   }
 
   #unshare(token: number): void {
-    const batch = this.#batches[token];
+    const batch = this.#batches.get(token);
     if (batch === undefined) return;
     if (batch.count > 0) batch.send(this.#calls);
-    this.#batches[token] = undefined;
+    this.#batches.delete(token);
+    this.#tokens[TOKEN * token + SHARED] = 0;
     this.#shared.splice(this.#shared.indexOf(batch), 1);
     this.#freeData.push(batch.dataAt);
   }
@@ -363,11 +368,15 @@ export class KoffiUdp implements Udp {
     start: number,
     length: number,
   ): boolean {
-    const batch = this.#batches[token];
-    if (batch === undefined) return false;
+    if (this.#tokens[TOKEN * token + SHARED] !== 1) return false;
+    const batch = this.#batches.get(token)!;
     batch.add(destination as KoffiDestination, bytes, start, length);
     if (batch.full) batch.send(this.#calls);
     return true;
+  }
+
+  #fd(token: number): number {
+    return this.#tokens[TOKEN * token + FD] ?? -1;
   }
 
   #readSource(at: number): boolean {
@@ -402,6 +411,12 @@ export class KoffiUdp implements Udp {
     if (this.#calls.bind(fd, scratch.address, length) === 0) return undefined;
     return `bind ${local.ip} port ${local.port}: ${this.#native.lastError()}`;
   }
+}
+
+function unknownTokens(count: number): Int32Array {
+  const tokens = new Int32Array(TOKEN * count);
+  for (let at = FD; at < tokens.length; at += TOKEN) tokens[at] = -1;
+  return tokens;
 }
 
 /** struct sockaddr_in or sockaddr_in6 at offset `at`; returns its length. */
