@@ -17,6 +17,7 @@ import type { LegTransforms } from './packet-transform.ts';
 import { type FrameSink, SessionStreams } from './session-streams.ts';
 import { SharedPorts } from './shared-ports.ts';
 import { type LegState, StreamLeg } from './stream-leg.ts';
+import { StreamRows } from './stream-row.ts';
 import type { Udp, UdpReceiver } from './udp.ts';
 
 const SILENT_AFTER_MS = 30_000;
@@ -53,6 +54,7 @@ export class Engine implements UdpReceiver {
   readonly #options: EngineOptions;
   readonly #sessions = new Map<SessionId, SessionStreams>();
   readonly #legs: (StreamLeg | undefined)[] = [];
+  readonly #rows = new StreamRows();
   readonly #freeSlots: number[] = [];
   readonly #playing = new Set<StreamLeg>();
   /** Calls with a video stream and how many: only these need the origin's clock for lip sync. */
@@ -224,7 +226,16 @@ export class Engine implements UdpReceiver {
       return;
     }
     const slot = this.#freeSlots.pop() ?? this.#legs.length;
-    const leg = new StreamLeg(config, session, slot, this.#udp, this.#options.random, now, resume);
+    const leg = new StreamLeg(
+      config,
+      session,
+      slot,
+      this.#udp,
+      this.#options.random,
+      now,
+      this.#rows,
+      resume,
+    );
     const transforms = leg.fax === undefined ? this.#options.transforms?.(config) : undefined;
     if (transforms !== undefined) {
       leg.rtpTransform = transforms.rtp;

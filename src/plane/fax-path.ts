@@ -6,6 +6,7 @@ import type { SourceWords } from '../rtp/source-words.ts';
 import type { MediaFrame } from '../tunnel/media-frame.ts';
 import type { FaxStream } from './fax-stream.ts';
 import type { StreamLeg } from './stream-leg.ts';
+import { FRAMES_TO_TUNNEL } from './stream-row.ts';
 import type { Udp } from './udp.ts';
 
 /** One datagram: each IFP packet that is new becomes a frame. */
@@ -25,8 +26,7 @@ export function faxFromFarEnd(
     leg.refused[verdict]!++;
     return;
   }
-  leg.packetsIn++;
-  leg.bytesIn += length;
+  leg.cameIn(length);
   toTunnel(leg, fax, frame, now);
 }
 
@@ -51,7 +51,7 @@ function toTunnel(leg: StreamLeg, fax: FaxStream, frame: MediaFrame, now: Millis
     frame.start = ifp.start;
     frame.length = ifp.length;
     frame.patient = true;
-    leg.framesToTunnel++;
+    leg.cells[leg.row + FRAMES_TO_TUNNEL]!++;
     lanes.send(frame, now);
   }
   frame.patient = false;
@@ -72,6 +72,5 @@ export function faxToFarEnd(leg: StreamLeg, fax: FaxStream, frame: MediaFrame, u
   const length = fax.sender.write(udp.outgoing, timestamp, bytes, start, frame.length, fax.manner);
   if (length === 0) return;
   udp.send(leg.rtpToken, leg.destination, length);
-  leg.packetsOut++;
-  leg.bytesOut += length;
+  leg.wentOut(length);
 }

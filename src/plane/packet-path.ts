@@ -4,36 +4,29 @@ import type { PlaneEvent } from '../media/plane-contract.ts';
 import { isRtcp, RTP_HEADER, readU32, writeU32 } from '../rtp/packet.ts';
 import { ACCEPTED, REFUSED } from '../rtp/refusal.ts';
 import { parseRtcp, type ReceivedRtcp } from '../rtp/rtcp.ts';
-import { DUPLICATE, JUMP } from '../rtp/sequence-window.ts';
 import { SOURCE_REFUSED } from '../rtp/source-lock.ts';
 import { type SourceWords, sourceAddress } from '../rtp/source-words.ts';
-import { checkEvent, digitOfEvent, EVENT_LENGTH, parseEvent, rebuildEvent } from '../rtp/telephone-event.ts';
-import { PATIENT_MS } from '../tunnel/lane-scheduler.ts';
+import { digitOfEvent, EVENT_LENGTH, parseEvent, rebuildEvent } from '../rtp/telephone-event.ts';
+import { inTurn } from '../tunnel/frame-order.ts';
 import {
   CONTROL_CLOCK,
   CONTROL_PICTURE_LOSS,
   CONTROL_QUALITY,
   FLAG_CONTROL,
-  FLAG_DUPLICATE,
   FLAG_MARKER,
   MEDIA_HEADER,
   type MediaFrame,
   mediaFrame,
 } from '../tunnel/media-frame.ts';
 import { QUALITY_LENGTH, readQuality, writeQuality } from '../tunnel/quality-report.ts';
-import { checkFaxFrame, faxFromFarEnd, faxReleased, faxToFarEnd } from './fax-path.ts';
+import { faxFromFarEnd, faxReleased, faxToFarEnd } from './fax-path.ts';
+import { checkFrame, checkOtherFrame, SECOND_COPY } from './frame-check.ts';
 import { IDENTITY } from './packet-transform.ts';
 import type { ReportExtra } from './rtcp-reports.ts';
-import type { SendFormat, StreamLeg } from './stream-leg.ts';
+import { CLOCK_RATE, EVENT, FORMAT, PAYLOAD_TYPE, type SendFormat } from './send-formats.ts';
+import type { StreamLeg } from './stream-leg.ts';
+import { ARRIVED, FRAMES_TO_TUNNEL, ORDER, USUAL } from './stream-row.ts';
 import type { Udp } from './udp.ts';
-
-/** How much later than the fastest a frame may come and still be worth playing, or (fax) of use. */
-const STALE_MS = 200;
-const FAX_STALE_MS = PATIENT_MS + STALE_MS;
-/** TCP has said again by then what another lane said meanwhile. */
-const COPIES_MS = 2000;
-/** The second copy of a frame: dropped, and meant to be. */
-const SECOND_COPY = -3;
 
 /**
  * The way of a packet, both directions. In steady state nothing is allocated:
@@ -79,7 +72,7 @@ export class PacketPath {
       if (leg.fax.check.holding) this.#repairing.add(leg);
       return;
     }
-    if (leg.config.rtcpMux && isRtcp(bytes, start, length)) {
+    if (leg.rtcpMux && isRtcp(bytes, start, length)) {
       this.rtcpFromFarEnd(leg, bytes, start, length, source, now);
       return;
     }
@@ -90,24 +83,23 @@ export class PacketPath {
       return;
     }
     if (check.justLocked) this.#locked(leg);
-    leg.packetsIn++;
-    leg.bytesIn += length;
+    leg.cameIn(length);
     leg.saidSilent = false;
     const lanes = leg.session.lanes;
     if (lanes === undefined) return;
     const packet = check.packet;
     const frame = this.#frame;
     frame.flags = (packet.marker ? FLAG_MARKER : 0) | leg.urgency;
-    frame.format = check.format;
-    frame.stream = leg.config.stream;
-    frame.sequence = check.sequence;
-    frame.timestamp = check.timestamp;
+    frame.format = packet.format;
+    frame.stream = leg.stream;
+    frame.sequence = packet.neutralSequence;
+    frame.timestamp = packet.neutralTimestamp;
     frame.sent = now & 0xffff;
     frame.bytes = bytes;
     frame.start = packet.payloadStart;
     frame.length = packet.payloadLength;
-    if (check.isEvent) this.#rebuiltEvent(frame);
-    leg.framesToTunnel++;
+    if (packet.isEvent) this.#rebuiltEvent(frame);
+    leg.cells[leg.row + FRAMES_TO_TUNNEL]!++;
     lanes.send(frame, now);
   }
 
@@ -154,12 +146,15 @@ export class PacketPath {
       this.#controlFrame(leg, frame, now);
       return;
     }
-    const refusal = this.#checkFrame(leg, frame, now);
-    if (refusal !== SECOND_COPY && refusal !== REFUSED.sequence) leg.tally.arrived++;
+    const { cells, row } = leg;
+    const usual = cells[row + USUAL + FORMAT] === frame.format;
+    const refusal = usual
+      ? checkFrame(leg, cells, row + USUAL, frame, now)
+      : checkOtherFrame(leg, frame, now);
+    if (refusal !== SECOND_COPY && refusal !== REFUSED.sequence) cells[row + ARRIVED]!++;
     if (refusal === ACCEPTED) {
-      const format = leg.sendFormats[frame.format];
-      if (format === undefined) this.#tell(leg, leg.toldFormats[frame.format]!, frame);
-      else this.#inOrder(leg, format, frame, now);
+      if (usual || leg.formats.sent[frame.format] !== undefined) this.#inOrder(leg, frame, now);
+      else this.#tell(leg, leg.formats.told[frame.format]!, frame);
     } else if (refusal !== SECOND_COPY) leg.refused[refusal]!++;
     else leg.framesDuplicate++;
   }
@@ -184,20 +179,23 @@ export class PacketPath {
     this.#repairing.delete(leg);
   }
 
-  #inOrder(leg: StreamLeg, format: SendFormat, frame: MediaFrame, now: Millis): void {
+  #inOrder(leg: StreamLeg, frame: MediaFrame, now: Millis): void {
+    if (inTurn(leg.cells, leg.row + ORDER, frame.sequence)) {
+      this.#toFarEnd(leg, frame, now);
+      return;
+    }
     if (leg.order.hold(frame, now)) {
       this.#waiting.add(leg);
       return;
     }
-    this.#toFarEnd(leg, format, frame, now);
+    this.#toFarEnd(leg, frame, now);
     if (leg.order.holding) this.#release(leg, now);
   }
 
   #release(leg: StreamLeg, now: Millis): void {
     for (let frame = leg.order.next(now); frame !== undefined; frame = leg.order.next(now)) {
       // Renegotiated meanwhile: the format, or the direction.
-      const format = leg.sendFormats[frame.format];
-      if (format !== undefined && leg.sends) this.#toFarEnd(leg, format, frame, now);
+      if (leg.formats.sent[frame.format] !== undefined && leg.sends) this.#toFarEnd(leg, frame, now);
     }
     if (!leg.order.holding) this.#waiting.delete(leg);
   }
@@ -254,39 +252,24 @@ export class PacketPath {
     source: SourceWords,
     now: Millis,
   ): number {
+    if (leg.rtpTransform === IDENTITY) return leg.check.check(bytes, start, length, source, now);
     if (leg.lock.classify(source, now) === SOURCE_REFUSED) return REFUSED.source;
     const plain = leg.rtpTransform.unprotect(bytes, start, length);
     return plain < 0 ? REFUSED.authentication : leg.check.check(bytes, start, plain, source, now);
   }
 
-  #checkFrame(leg: StreamLeg, frame: MediaFrame, now: Millis): number {
-    const format = leg.sendFormats[frame.format] ?? leg.toldFormats[frame.format];
-    if (format === undefined) return REFUSED.frameFormat;
-    if (frame.length > format.rules.maxPayload) return REFUSED.payloadSize;
-    const isEvent = format.rules.kind === 'event';
-    if (isEvent && !checkEvent(frame.bytes, frame.start, frame.length)) return REFUSED.payloadSize;
-    const age = leg.session.age.of(frame.sent, now);
-    const order = leg.frames.classify(frame.sequence);
-    const copy = (frame.flags & FLAG_DUPLICATE) !== 0;
-    if (copy) leg.copiesUntil = now + COPIES_MS;
-    // The first copy, which was said before anyone knew that there would be a second, may come last.
-    if (order === DUPLICATE) return now <= leg.copiesUntil ? SECOND_COPY : REFUSED.sequence;
-    const { fax } = leg;
-    if (age > (fax === undefined ? STALE_MS : FAX_STALE_MS)) return REFUSED.frameStale;
-    const content = fax === undefined ? ACCEPTED : checkFaxFrame(fax, frame, now);
-    if (content !== ACCEPTED) return content;
-    if (!leg.sends) return REFUSED.direction;
-    if (!format.bucket.has(1, now)) return REFUSED.frameRate;
-    format.bucket.spend(1);
-    fax?.bytes.spend(frame.length);
-    if (order === JUMP) leg.frames.restart(frame.sequence);
-    else leg.frames.commit(frame.sequence);
-    leg.framesFromTunnel++;
-    leg.tunnelDelay = leg.tunnelDelay < 0 ? age : leg.tunnelDelay + (age - leg.tunnelDelay) / 16;
-    return ACCEPTED;
+  /** A frame of one of the formats that are sent. */
+  #toFarEnd(leg: StreamLeg, frame: MediaFrame, now: Millis): void {
+    const { cells, row } = leg;
+    if (cells[row + USUAL + FORMAT] === frame.format) this.#send(leg, cells, row + USUAL, frame, now);
+    else {
+      const { place } = leg.formats.sent[frame.format]!;
+      this.#send(leg, place.cells, place.at, frame, now);
+    }
   }
 
-  #toFarEnd(leg: StreamLeg, format: SendFormat, frame: MediaFrame, now: Millis): void {
+  /** `formats`, `format`: the cells of the frame's format. */
+  #send(leg: StreamLeg, formats: Float64Array, format: number, frame: MediaFrame, now: Millis): void {
     if (leg.fax !== undefined) {
       faxToFarEnd(leg, leg.fax, frame, this.#udp);
       return;
@@ -296,34 +279,33 @@ export class PacketPath {
       leg.rebuilder.swallow(frame.sequence);
       return;
     }
-    const rules = format.rules;
+    const event = formats[format + EVENT] === 1;
     // The payload stays where the lane put it; the RTP header goes over the frame's, which has been read.
     const inPlace =
       frame.bytes === this.#udp.arena &&
       frame.start >= MEDIA_HEADER &&
       leg.rtpTransform === IDENTITY &&
-      rules.kind !== 'event';
+      !event;
     const out = inPlace ? frame.bytes : this.#udp.outgoing;
     const at = inPlace ? frame.start - RTP_HEADER : 0;
     leg.rebuilder.header(
       out,
       at,
-      rules.sendPayloadType,
+      formats[format + PAYLOAD_TYPE]!,
       (frame.flags & FLAG_MARKER) !== 0,
       frame.sequence,
       frame.timestamp,
-      rules.clockRate,
+      formats[format + CLOCK_RATE]!,
       frame.length,
       now,
     );
     const length = RTP_HEADER + frame.length;
     if (inPlace) {
       this.#udp.sendFrom(leg.rtpToken, leg.destination, at, length);
-      leg.packetsOut++;
-      leg.bytesOut += length;
+      leg.wentOut(length);
       return;
     }
-    if (rules.kind === 'event') rebuildEvent(frame.bytes, frame.start, out, RTP_HEADER);
+    if (event) rebuildEvent(frame.bytes, frame.start, out, RTP_HEADER);
     else copyBytes(frame.bytes, frame.start, frame.length, out, RTP_HEADER);
     this.#sendRtp(leg, length);
   }
@@ -353,8 +335,7 @@ export class PacketPath {
     const wire = leg.rtpTransform.protect(this.#udp.outgoing, 0, length);
     if (wire < 0) return;
     this.#udp.send(leg.rtpToken, leg.destination!, wire);
-    leg.packetsOut++;
-    leg.bytesOut += wire;
+    leg.wentOut(wire);
   }
 
   #locked(leg: StreamLeg): void {

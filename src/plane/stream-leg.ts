@@ -1,6 +1,7 @@
+import { type Place, placeIn } from '../machine/cells.ts';
 import type { Millis, Random } from '../machine/machine.ts';
 import { TokenBucket } from '../machine/token-bucket.ts';
-import type { PlaneFormat, StreamCounters, StreamLegConfig } from '../media/plane-contract.ts';
+import type { PlaneFormat, StreamCounters, StreamId, StreamLegConfig } from '../media/plane-contract.ts';
 import { sends, takes } from '../media/stream-config.ts';
 import { type CodecImpairment, estimateMos, IMPAIRMENTS } from '../rtp/emodel.ts';
 import { Rebuilder, type RebuildState } from '../rtp/rebuild.ts';
@@ -11,13 +12,31 @@ import { SourceLock } from '../rtp/source-lock.ts';
 import { parseSource, type SourceWords, sameHost, sameSource, sourceAddress } from '../rtp/source-words.ts';
 import { EventSender } from '../rtp/telephone-event.ts';
 import { FAX, FrameOrder } from '../tunnel/frame-order.ts';
-import { PATIENT_MS } from '../tunnel/lane-scheduler.ts';
 import { FLAG_EMERGENCY } from '../tunnel/media-frame.ts';
 import { TunnelTally } from '../tunnel/quality-report.ts';
 import { FaxStream, faxFormat } from './fax-stream.ts';
 import { IDENTITY, type PacketTransform } from './packet-transform.ts';
 import { heardAs, heardStream, RtcpReports } from './rtcp-reports.ts';
+import { type SendFormat, SendFormats } from './send-formats.ts';
 import type { SessionStreams } from './session-streams.ts';
+import {
+  ARRIVED,
+  BYTES_IN,
+  BYTES_OUT,
+  CHECK,
+  COPIES_UNTIL,
+  FRAMES,
+  FRAMES_FROM_TUNNEL,
+  FRAMES_TO_TUNNEL,
+  LOCK,
+  ORDER,
+  PACKETS_IN,
+  PACKETS_OUT,
+  REBUILD,
+  type StreamRows,
+  TUNNEL_DELAY,
+  USUAL,
+} from './stream-row.ts';
 import type { Destination, Udp } from './udp.ts';
 
 /** What a leg's successor in another process needs (source lock, numbers towards the far end). */
@@ -28,16 +47,7 @@ export interface LegState {
   readonly fax?: number;
 }
 
-/** A format towards the far end. */
-export interface SendFormat {
-  readonly rules: PlaneFormat;
-  readonly bucket: TokenBucket;
-}
-
-const FORMATS = 32;
 const MAX_DIGITS = 32;
-/** Frames that waited for a lane as long as a fax's may come at once: 20 ms of a page each. */
-const FAX_BURST = PATIENT_MS / 20;
 const PICTURE_LOSS_EVERY_MS = 500;
 /** RFC 3550 6.2 asks for one in some seconds; feedback of video (RFC 4585) comes more often. */
 const RTCP = { burst: 50, perSecond: 20 };
@@ -46,57 +56,57 @@ const DIGIT_PAUSE_MS = 60;
 
 /** The UDP side of one stream of one call: state only; engine.ts moves the packets. */
 export class StreamLeg {
-  config: StreamLegConfig;
-  readonly session: SessionStreams;
-  /** Tokens are 2 * slot (RTP) and 2 * slot + 1 (RTCP). */
-  readonly slot: number;
-  /** Of the sockets it sends from: its own, or shared ones. */
-  rtpToken: number;
-  rtcpToken: number;
-  readonly lock: SourceLock;
-  readonly check: ReceiveCheck;
-  readonly rebuilder: Rebuilder;
-  readonly reports: RtcpReports;
-  /** What came over the tunnel. */
-  readonly frames = new SequenceWindow();
-  readonly order: FrameOrder;
+  // What every packet needs comes first: objects are read line by line, too.
+  /** The numbers of the stream (stream-row.ts). */
+  readonly cells: Float64Array;
+  readonly row: number;
   /** In place of what is RTP's here: T.38. */
   readonly fax: FaxStream | undefined;
+  opened = false;
+  /** Something came or went since the last report of its counters. */
+  stirred = false;
+  /** Between the wire and the path: SRTP and SRTCP where negotiated. */
+  rtpTransform: PacketTransform = IDENTITY;
+  // To the tunnel.
+  readonly check: ReceiveCheck;
+  readonly session: SessionStreams;
+  saidSilent = false;
+  rtcpMux = false;
+  /** Flag of every frame to the tunnel. */
+  urgency = 0;
+  readonly stream: StreamId;
+  // To the far end.
+  sends = false;
+  destination: Destination | undefined;
+  /** An event of our own goes out in the place of what comes. */
+  playing: EventSender | undefined;
+  /** Of the sockets it sends from: its own, or shared ones. */
+  rtpToken: number;
+  readonly rebuilder: Rebuilder;
+
+  config: StreamLegConfig;
+  /** Tokens are 2 * slot (RTP) and 2 * slot + 1 (RTCP). */
+  readonly slot: number;
+  rtcpToken: number;
+  readonly lock: SourceLock;
+  readonly reports: RtcpReports;
+  /** What came over the tunnel. */
+  readonly frames: SequenceWindow;
+  readonly order: FrameOrder;
   readonly refused = new Float64Array(REFUSAL_COUNT);
-  readonly sendFormats: (SendFormat | undefined)[] = new Array<undefined>(FORMATS).fill(undefined);
-  /** Event formats that the far end has no payload type for: their events are told, not sent. */
-  readonly toldFormats: (SendFormat | undefined)[] = new Array<undefined>(FORMATS).fill(undefined);
+  readonly formats: SendFormats;
   /** The event being told, and the timestamp of the one told last. */
   telling: { readonly event: number; readonly durationMs: number; readonly timestamp: number } | undefined;
   toldAt: number | undefined;
-  /** Between the wire and the path: SRTP and SRTCP where negotiated. */
-  rtpTransform: PacketTransform = IDENTITY;
   rtcpTransform: PacketTransform = IDENTITY;
-  destination: Destination | undefined;
   rtcpDestination: Destination | undefined;
-  sends = false;
   receives = false;
-  opened = false;
   /** Counts bindings, so that a late answer to an earlier one is known. */
   bindGeneration = 0;
-  saidSilent = false;
-  /** Something came or went since the last report of its counters. */
-  stirred = false;
   /** Since when a packet is expected. */
   expectedSince: Millis;
-  packetsIn = 0;
-  bytesIn = 0;
-  packetsOut = 0;
-  bytesOut = 0;
-  framesToTunnel = 0;
-  framesFromTunnel = 0;
   framesDuplicate = 0;
   readonly tally: TunnelTally;
-  /** How much later than the fastest frames come, smoothed as RFC 3550 smooths jitter; -1: none came. */
-  tunnelDelay = -1;
-  /** Frames may come twice until then. */
-  copiesUntil: Millis = Number.NEGATIVE_INFINITY;
-  playing: EventSender | undefined;
   playingAt = 0; // timestamp of the event
   playingFormat: SendFormat | undefined;
   readonly #digits: { readonly event: number; readonly durationMs: number }[] = [];
@@ -113,24 +123,35 @@ export class StreamLeg {
     udp: Udp,
     random: Random,
     now: Millis,
+    rows: StreamRows,
     resume?: LegState,
   ) {
+    const whole = rows.fresh(slot);
+    const place = (offset: number): Place => placeIn(whole, offset);
+    this.cells = whole.cells;
+    this.row = whole.at;
+    this.cells[this.row + COPIES_UNTIL] = -1;
     this.config = config;
     this.session = session;
+    this.stream = config.stream;
     this.slot = slot;
     this.rtpToken = 2 * slot;
     this.rtcpToken = config.rtcpMux ? 2 * slot : 2 * slot + 1;
     this.#udp = udp;
     const remote = config.remote && parseSource(config.remote);
-    this.lock = new SourceLock(config.source, remote, config.latchWindowMs, now);
+    this.lock = new SourceLock(config.source, remote, config.latchWindowMs, now, place(LOCK));
     this.lock.latchHost = hostOf(config);
     const fax = faxFormat(config);
     this.fax = fax && new FaxStream(config, fax, this.lock, random, now, resume?.fax);
-    this.order = new FrameOrder(fax && FAX);
+    this.order = new FrameOrder(fax && FAX, place(ORDER));
+    this.frames = new SequenceWindow(place(FRAMES));
     const base = random.uint32();
-    this.check = new ReceiveCheck(rulesOf(config), this.lock, base & 0xffff, random.uint32(), now);
-    this.rebuilder = new Rebuilder(random, resume?.rebuild, config.rtpBase);
-    this.tally = new TunnelTally(resume !== undefined);
+    const [sequence, timestamp] = [base & 0xffff, random.uint32()];
+    const rules = rulesOf(config);
+    this.check = new ReceiveCheck(rules, this.lock, sequence, timestamp, now, place(CHECK), rows.packet);
+    this.rebuilder = new Rebuilder(random, resume?.rebuild, config.rtpBase, place(REBUILD));
+    this.formats = new SendFormats(place(USUAL));
+    this.tally = new TunnelTally(resume !== undefined, place(ARRIVED));
     this.reports = new RtcpReports(config.cname, random, now);
     this.expectedSince = now;
     this.#rtcp = new TokenBucket(RTCP.burst, RTCP.perSecond, now);
@@ -139,9 +160,45 @@ export class StreamLeg {
     this.#apply(now);
   }
 
-  /** Flag of every frame to the tunnel. */
-  get urgency(): number {
-    return this.config.priority === 'emergency' ? FLAG_EMERGENCY : 0;
+  get packetsIn(): number {
+    return this.cells[this.row + PACKETS_IN]!;
+  }
+
+  get bytesIn(): number {
+    return this.cells[this.row + BYTES_IN]!;
+  }
+
+  get packetsOut(): number {
+    return this.cells[this.row + PACKETS_OUT]!;
+  }
+
+  get bytesOut(): number {
+    return this.cells[this.row + BYTES_OUT]!;
+  }
+
+  get framesToTunnel(): number {
+    return this.cells[this.row + FRAMES_TO_TUNNEL]!;
+  }
+
+  get framesFromTunnel(): number {
+    return this.cells[this.row + FRAMES_FROM_TUNNEL]!;
+  }
+
+  /** How much later than the fastest frames come, smoothed as RFC 3550 smooths jitter; -1: none came. */
+  get tunnelDelay(): number {
+    return this.framesFromTunnel === 0 ? -1 : this.cells[this.row + TUNNEL_DELAY]!;
+  }
+
+  /** A datagram of so many octets came in, and was accepted. */
+  cameIn(octets: number): void {
+    this.cells[this.row + PACKETS_IN]!++;
+    this.cells[this.row + BYTES_IN]! += octets;
+  }
+
+  /** A datagram of so many octets was sent. */
+  wentOut(octets: number): void {
+    this.cells[this.row + PACKETS_OUT]!++;
+    this.cells[this.row + BYTES_OUT]! += octets;
   }
 
   modify(config: StreamLegConfig, relearn: boolean, now: Millis): void {
@@ -206,7 +263,7 @@ export class StreamLeg {
 
   /** The event format towards the far end on the clock of the voice, else any. */
   eventFormat(): SendFormat | undefined {
-    const events = this.sendFormats.filter((f) => f?.rules.kind === 'event');
+    const events = this.formats.sent.filter((f) => f?.rules.kind === 'event');
     return events.find((f) => f!.rules.clockRate === this.rebuilder.clockRate) ?? events[0];
   }
 
@@ -320,22 +377,9 @@ export class StreamLeg {
     const { config } = this;
     this.sends = sends(config);
     this.receives = takes(config);
-    const old = this.sendFormats.map((format, i) => format ?? this.toldFormats[i]);
-    this.sendFormats.fill(undefined);
-    this.toldFormats.fill(undefined);
-    for (const rules of config.formats) {
-      const told = rules.kind === 'event' && rules.sendPayloadType < 0;
-      const numbered = rules.kind !== 'udptl' && !told;
-      if ((rules.sendPayloadType < 0 && numbered) || rules.sendPayloadType > 127) continue;
-      if (rules.format >= FORMATS) continue;
-      const rate = rules.maxPacketsPerSecond;
-      const kept = old[rules.format];
-      const bucket =
-        kept?.rules.maxPacketsPerSecond === rate
-          ? kept.bucket
-          : new TokenBucket(rules.kind === 'udptl' ? FAX_BURST : Math.max(2, rate / 2), rate, now);
-      (told ? this.toldFormats : this.sendFormats)[rules.format] = { rules, bucket };
-    }
+    this.rtcpMux = config.rtcpMux;
+    this.urgency = config.priority === 'emergency' ? FLAG_EMERGENCY : 0;
+    this.formats.set(config.formats, now);
     this.aim();
   }
 }

@@ -1,3 +1,5 @@
+import { ownPlace, type Place } from '../machine/cells.ts';
+
 /** Packets received in a row after which a loss begins nothing of a burst (RFC 3611 4.7.2). */
 export const GMIN = 16;
 
@@ -9,13 +11,16 @@ export interface BurstGap {
   readonly gapPackets: number;
 }
 
+/** The run that goes on: packets received since the last loss. */
+export const RUN_CELLS = 1;
+
 /**
  * How losses lie among the packets of one source: the model of four states of RFC 3611 A.2, fed with what was received and what was not,
  * in the order of sequence numbers. A receiver of a packet counts one up; only a loss does more.
  */
 export class LossRuns {
-  /** Since the last loss. */
-  #received = 0;
+  readonly #cells: Float64Array;
+  readonly #at: number;
   /** Losses in a row, or with few received between: the burst that may be going on. */
   #lost = 0;
   #c11 = 0;
@@ -27,30 +32,36 @@ export class LossRuns {
   #losses = 0;
   #runs = 0;
 
+  constructor(place: Place = ownPlace(RUN_CELLS)) {
+    this.#cells = place.cells;
+    this.#at = place.at;
+  }
+
   received(): void {
-    this.#received++;
+    receivedOne(this.#cells, this.#at);
   }
 
   lost(): void {
+    const received = this.#cells[this.#at]!;
     this.#losses++;
-    if (this.#received >= GMIN) {
+    if (received >= GMIN) {
       if (this.#lost === 1) this.#c14++;
       else if (this.#lost > 1) this.#c13++;
       this.#lost = 1;
-      this.#c11 += this.#received;
+      this.#c11 += received;
       this.#runs++;
     } else {
       this.#lost++;
-      if (this.#received === 0) {
+      if (received === 0) {
         this.#c33++;
         if (this.#losses === 1) this.#runs++;
       } else {
         this.#c23++;
-        this.#c22 += this.#received - 1;
+        this.#c22 += received - 1;
         this.#runs++;
       }
     }
-    this.#received = 0;
+    this.#cells[this.#at] = 0;
   }
 
   /** Runs of lost packets are longer than random loss would make them, by this factor (G.107 7.4); at least 1. */
@@ -64,7 +75,7 @@ export class LossRuns {
   /** RFC 3611 A.2, transition counts and what follows from them. */
   burstGap(): BurstGap {
     // What goes on is counted as if it ended now.
-    const c11 = this.#c11 + this.#received;
+    const c11 = this.#c11 + this.#cells[this.#at]!;
     const c14 = this.#c14 + (this.#lost === 1 ? 1 : 0);
     const c13 = this.#c13 + (this.#lost > 1 ? 1 : 0);
     const [c22, c23, c33] = [this.#c22, this.#c23, this.#c33];
@@ -81,4 +92,9 @@ export class LossRuns {
       gapPackets,
     };
   }
+}
+
+/** As `LossRuns.received`. */
+export function receivedOne(cells: Float64Array, at: number): void {
+  cells[at]!++;
 }

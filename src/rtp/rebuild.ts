@@ -1,4 +1,5 @@
 import { distance16, distance32 } from '../bytes/sequence.ts';
+import { ownPlace, type Place } from '../machine/cells.ts';
 import type { Millis, Random } from '../machine/machine.ts';
 import { writeHeader } from './packet.ts';
 import { MAX_DROPOUT, MAX_MISORDER } from './sequence-window.ts';
@@ -20,41 +21,79 @@ export interface RebuildState {
   readonly clockRate: number;
 }
 
+const SSRC = 0;
+const PACKETS = 1;
+const OCTETS = 2;
+// Of the newest packet sent, on the outgoing scale.
+const SEQUENCE = 3;
+const TIMESTAMP = 4;
+const SENT_AT = 5;
+const CLOCK_RATE = 6;
+const STARTED = 7;
+const HIGHEST = 8; // newest frame sequence
+const SEQUENCE_SHIFT = 9;
+const TIMESTAMP_SHIFT = 10;
+export const REBUILD_CELLS = 11;
+
 /**
  * Builds this gateway's own RTP towards one far end (terminate means build): SSRC, first sequence number and first
  * timestamp are random (RFC 3550 5.1, 8.1). Gaps, reordering and timestamp steps of the frames survive as such. Only a
  * sequence jump no receiver would follow (MAX_DROPOUT: the other gateway's worker began anew) is closed.
  */
 export class Rebuilder {
-  readonly ssrc: number;
-  packets = 0;
-  octets = 0;
-  /** Of the newest packet sent, on the outgoing scale. */
-  sequence: number;
-  timestamp: number;
-  sentAt: Millis = 0;
-  clockRate = 8000;
-  #started = false;
-  #highest = 0; // newest frame sequence
-  #sequenceShift = 0;
-  #timestampShift = 0;
+  readonly #cells: Float64Array;
+  readonly #at: number;
 
   /** `base`: where to begin; absent: anywhere. `resume`: where a predecessor was, which then counts instead. */
   constructor(
     random: Random,
     resume?: RebuildState,
     base?: Pick<RebuildState, 'ssrc' | 'sequence' | 'timestamp'>,
+    place: Place = ownPlace(REBUILD_CELLS),
   ) {
+    const { cells, at } = place;
+    this.#cells = cells;
+    this.#at = at;
     const from = resume ?? base;
-    this.ssrc = from?.ssrc ?? random.uint32();
-    this.sequence = from?.sequence ?? random.uint32() & 0xffff;
-    this.timestamp = from?.timestamp ?? random.uint32();
+    cells[at + SSRC] = from?.ssrc ?? random.uint32();
+    cells[at + SEQUENCE] = from?.sequence ?? random.uint32() & 0xffff;
+    cells[at + TIMESTAMP] = from?.timestamp ?? random.uint32();
+    cells[at + CLOCK_RATE] = resume?.clockRate ?? 8000;
     if (resume === undefined) return;
-    this.clockRate = resume.clockRate;
     // Up to a second of packets left after the snapshot; the numbers must not come twice.
     const unseen = resume.clockRate === VIDEO_CLOCK ? UNSEEN.video : UNSEEN.voice;
-    this.sequence = (this.sequence + unseen + Math.round(resume.age / 10)) & 0xffff;
-    this.timestamp = (this.timestamp + Math.round((resume.age * resume.clockRate) / 1000)) >>> 0;
+    cells[at + SEQUENCE] = (resume.sequence + unseen + Math.round(resume.age / 10)) & 0xffff;
+    const passed = Math.round((resume.age * resume.clockRate) / 1000);
+    cells[at + TIMESTAMP] = (resume.timestamp + passed) >>> 0;
+  }
+
+  get ssrc(): number {
+    return this.#cells[this.#at + SSRC]!;
+  }
+
+  get packets(): number {
+    return this.#cells[this.#at + PACKETS]!;
+  }
+
+  get octets(): number {
+    return this.#cells[this.#at + OCTETS]!;
+  }
+
+  /** Of the newest packet sent, on the outgoing scale. */
+  get sequence(): number {
+    return this.#cells[this.#at + SEQUENCE]!;
+  }
+
+  get timestamp(): number {
+    return this.#cells[this.#at + TIMESTAMP]!;
+  }
+
+  get sentAt(): Millis {
+    return this.#cells[this.#at + SENT_AT]!;
+  }
+
+  get clockRate(): number {
+    return this.#cells[this.#at + CLOCK_RATE]!;
   }
 
   state(now: Millis): RebuildState {
@@ -74,24 +113,26 @@ export class Rebuilder {
     payloadLength: number,
     now: Millis,
   ): void {
+    const cells = this.#cells;
+    const row = this.#at;
     let mark = marker;
-    const step = distance16(frameSequence, this.#highest);
-    if (!this.#started || this.#begunAnew(step, frameTimestamp, now)) {
+    const step = distance16(frameSequence, cells[row + HIGHEST]!);
+    if (cells[row + STARTED] === 0 || this.#begunAnew(step, frameTimestamp, now)) {
       mark = true;
       this.#attach(frameSequence, frameTimestamp, clockRate, now);
     }
-    if (step > 0) this.#highest = frameSequence;
-    const sequence = (frameSequence + this.#sequenceShift) & 0xffff;
-    const timestamp = (frameTimestamp + this.#timestampShift) >>> 0;
-    if (this.packets === 0 || distance16(sequence, this.sequence) > 0) {
-      this.sequence = sequence;
-      this.timestamp = timestamp;
-      this.sentAt = now;
-      this.clockRate = clockRate;
+    if (step > 0) cells[row + HIGHEST] = frameSequence;
+    const sequence = (frameSequence + cells[row + SEQUENCE_SHIFT]!) & 0xffff;
+    const timestamp = (frameTimestamp + cells[row + TIMESTAMP_SHIFT]!) >>> 0;
+    if (cells[row + PACKETS] === 0 || distance16(sequence, cells[row + SEQUENCE]!) > 0) {
+      cells[row + SEQUENCE] = sequence;
+      cells[row + TIMESTAMP] = timestamp;
+      cells[row + SENT_AT] = now;
+      cells[row + CLOCK_RATE] = clockRate;
     }
-    this.packets++;
-    this.octets += payloadLength;
-    writeHeader(out, at, payloadType, mark, sequence, timestamp, this.ssrc);
+    cells[row + PACKETS]!++;
+    cells[row + OCTETS]! += payloadLength;
+    writeHeader(out, at, payloadType, mark, sequence, timestamp, cells[row + SSRC]!);
   }
 
   /** An own packet (an event) between the frames. Later frames move up by one. */
@@ -103,18 +144,23 @@ export class Rebuilder {
     timestamp: number,
     payloadLength: number,
   ): void {
-    this.sequence = (this.sequence + 1) & 0xffff;
-    this.#sequenceShift = (this.#sequenceShift + 1) & 0xffff;
-    this.packets++;
-    this.octets += payloadLength;
-    writeHeader(out, at, payloadType, marker, this.sequence, timestamp, this.ssrc);
+    const cells = this.#cells;
+    const row = this.#at;
+    const sequence = (cells[row + SEQUENCE]! + 1) & 0xffff;
+    cells[row + SEQUENCE] = sequence;
+    cells[row + SEQUENCE_SHIFT] = (cells[row + SEQUENCE_SHIFT]! + 1) & 0xffff;
+    cells[row + PACKETS]!++;
+    cells[row + OCTETS]! += payloadLength;
+    writeHeader(out, at, payloadType, marker, sequence, timestamp, cells[row + SSRC]!);
   }
 
   /** A frame that is not sent because an own packet stands in its place: no gap is left. */
   swallow(frameSequence: number): void {
-    if (!this.#started || distance16(frameSequence, this.#highest) <= 0) return;
-    this.#highest = frameSequence;
-    this.#sequenceShift = (this.#sequenceShift - 1) & 0xffff;
+    const cells = this.#cells;
+    const row = this.#at;
+    if (cells[row + STARTED] === 0 || distance16(frameSequence, cells[row + HIGHEST]!) <= 0) return;
+    cells[row + HIGHEST] = frameSequence;
+    cells[row + SEQUENCE_SHIFT] = (cells[row + SEQUENCE_SHIFT]! - 1) & 0xffff;
   }
 
   /** The timestamp that stands for `now` on the outgoing scale. */
@@ -125,23 +171,26 @@ export class Rebuilder {
 
   /** A frame's timestamp on the outgoing scale. */
   outgoingTimestamp(frameTimestamp: number): number {
-    return (frameTimestamp + this.#timestampShift) >>> 0;
+    return (frameTimestamp + this.#cells[this.#at + TIMESTAMP_SHIFT]!) >>> 0;
   }
 
   /** Whether the other gateway's worker has begun anew: its numbers then start anywhere, by chance also near the old ones. */
   #begunAnew(step: number, frameTimestamp: number, now: Millis): boolean {
     if (step >= MAX_DROPOUT || step <= -MAX_DROPOUT) return true;
     if (step <= MAX_MISORDER && step >= -MAX_MISORDER) return false;
-    const drift = distance32(frameTimestamp + this.#timestampShift, this.timestampAt(now));
+    const drift = distance32(this.outgoingTimestamp(frameTimestamp), this.timestampAt(now));
     return Math.abs(drift) > PLAUSIBLE_DRIFT_SECONDS * this.clockRate;
   }
 
   #attach(frameSequence: number, frameTimestamp: number, clockRate: number, now: Millis): void {
+    const cells = this.#cells;
+    const row = this.#at;
     const first = this.packets === 0;
-    if (first) this.clockRate = clockRate;
-    this.#sequenceShift = (this.sequence + 1 - frameSequence) & 0xffff;
-    this.#timestampShift = ((first ? this.timestamp : this.timestampAt(now)) - frameTimestamp) >>> 0;
-    this.#started = true;
-    this.#highest = frameSequence;
+    if (first) cells[row + CLOCK_RATE] = clockRate;
+    const timestamp = first ? this.timestamp : this.timestampAt(now);
+    cells[row + SEQUENCE_SHIFT] = (this.sequence + 1 - frameSequence) & 0xffff;
+    cells[row + TIMESTAMP_SHIFT] = (timestamp - frameTimestamp) >>> 0;
+    cells[row + STARTED] = 1;
+    cells[row + HIGHEST] = frameSequence;
   }
 }

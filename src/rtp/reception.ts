@@ -1,42 +1,66 @@
+import { ownPlace, type Place } from '../machine/cells.ts';
 import type { Millis } from '../machine/machine.ts';
+
+const TRANSIT = 0;
+const HAS_TRANSIT = 1;
+/** 0: nothing came yet. */
+const CLOCK_RATE = 2;
+const JITTER = 3; // in timestamp units
+export const RECEPTION_CELLS = 4;
 
 /** Jitter (RFC 3550 A.8) of what one far end sends. */
 export class Reception {
-  #transit = 0;
-  #hasTransit = false;
-  #clockRate = 8000;
-  #jitter = 0; // in timestamp units
+  readonly #cells: Float64Array;
+  readonly #at: number;
+
+  constructor(place: Place = ownPlace(RECEPTION_CELLS)) {
+    this.#cells = place.cells;
+    this.#at = place.at;
+  }
 
   get jitterMs(): number {
-    return (this.#jitter / this.#clockRate) * 1000;
+    const clockRate = this.#cells[this.#at + CLOCK_RATE]!;
+    return clockRate === 0 ? 0 : (this.#cells[this.#at + JITTER]! / clockRate) * 1000;
   }
 
   /** In timestamp units, as reports want it (RFC 3550 6.4.1). */
   get jitter(): number {
-    return Math.floor(this.#jitter);
+    return Math.floor(this.#cells[this.#at + JITTER]!);
   }
 
   newSource(): void {
-    this.#hasTransit = false;
+    this.#cells[this.#at + HAS_TRANSIT] = 0;
   }
 
   arrived(timestamp: number, clockRate: number, event: boolean, now: Millis): void {
-    // The packets of one event all carry the event's start (RFC 4733 2.2.1): they say nothing of jitter.
-    if (event) {
-      this.#hasTransit = false;
-      return;
-    }
-    const transit = ((now / 1000) * clockRate - timestamp) % 0x1_0000_0000;
-    if (this.#hasTransit && this.#clockRate === clockRate) {
-      let d = Math.abs(transit - this.#transit);
-      if (d > 0x8000_0000) d = 0x1_0000_0000 - d;
-      // A pause or a step of the timestamp is not jitter.
-      if (d < clockRate) this.#jitter += (d - this.#jitter) / 16;
-    }
-    this.#clockRate = clockRate;
-    this.#transit = transit;
-    this.#hasTransit = true;
+    arrived(this.#cells, this.#at, timestamp, clockRate, event, now);
   }
+}
+
+/** As `Reception.arrived`. */
+export function arrived(
+  cells: Float64Array,
+  at: number,
+  timestamp: number,
+  clockRate: number,
+  event: boolean,
+  now: Millis,
+): void {
+  // The packets of one event all carry the event's start (RFC 4733 2.2.1): they say nothing of jitter.
+  if (event) {
+    cells[at + HAS_TRANSIT] = 0;
+    return;
+  }
+  const transit = ((now / 1000) * clockRate - timestamp) % 0x1_0000_0000;
+  if (cells[at + HAS_TRANSIT] === 1 && cells[at + CLOCK_RATE] === clockRate) {
+    let d = Math.abs(transit - cells[at + TRANSIT]!);
+    if (d > 0x8000_0000) d = 0x1_0000_0000 - d;
+    // A pause or a step of the timestamp is not jitter.
+    if (d < clockRate) cells[at + JITTER]! += (d - cells[at + JITTER]!) / 16;
+  }
+  cells[at + CLOCK_RATE] = clockRate;
+  cells[at + TRANSIT] = transit;
+  cells[at + HAS_TRANSIT] = 1;
 }
 
 /** Share of packets lost since the last report, in 1/256 (RFC 3550 A.3). */

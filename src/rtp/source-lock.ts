@@ -1,3 +1,4 @@
+import { ownPlace, type Place } from '../machine/cells.ts';
 import type { Millis } from '../machine/machine.ts';
 import {
   copySource,
@@ -30,14 +31,34 @@ interface Candidate {
   at: Millis;
 }
 
+const LOCKED = 0;
+const PORT = 1;
+const A = 2;
+const B = 3;
+const C = 4;
+const D = 5;
+export const LOCK_CELLS = 6;
+
+/** Whether the lock at this place is locked, and to this source. */
+export function isLockedTo(cells: Float64Array, at: number, source: SourceWords): boolean {
+  return (
+    cells[at + LOCKED] === 1 &&
+    cells[at + PORT] === source.port &&
+    cells[at + D] === source.d &&
+    cells[at + C] === source.c &&
+    cells[at + B] === source.b &&
+    cells[at + A] === source.a
+  );
+}
+
 /**
  * Who may send to a stream leg (RTP bleed and injection: RFC 7362 5, ES2017-04). Once locked, the source never changes
  * without a new command. While latching, the signalled address wins at once; a stranger has to prove itself, and where the
  * signalled host could be reachable it also waits LATCH_GRACE_MS, so that "known and reachable" is not stolen by spraying.
  */
 export class SourceLock {
-  readonly locked: SourceWords = sourceWords();
-  isLocked = false;
+  /** Where the locked source is (`isLockedTo`). */
+  readonly place: Place;
   /** Where known, latching learns this host or the signalled one only: a mute phone's stream is not anybody's for the taking. */
   latchHost: SourceWords | undefined;
   #mode: SourceMode;
@@ -45,10 +66,33 @@ export class SourceLock {
   #windowEnds: Millis;
   readonly #candidates: Candidate[] = [];
 
-  constructor(mode: SourceMode, signalled: SourceWords | undefined, latchWindowMs: number, now: Millis) {
+  constructor(
+    mode: SourceMode,
+    signalled: SourceWords | undefined,
+    latchWindowMs: number,
+    now: Millis,
+    place: Place = ownPlace(LOCK_CELLS),
+  ) {
+    this.place = place;
     this.#mode = mode;
     this.#signalled = signalled;
     this.#windowEnds = now + latchWindowMs;
+  }
+
+  get isLocked(): boolean {
+    return this.place.cells[this.place.at + LOCKED] === 1;
+  }
+
+  /** Once `isLocked`. */
+  get locked(): SourceWords {
+    const { cells, at } = this.place;
+    return {
+      a: cells[at + A]!,
+      b: cells[at + B]!,
+      c: cells[at + C]!,
+      d: cells[at + D]!,
+      port: cells[at + PORT]!,
+    };
   }
 
   get signalled(): SourceWords | undefined {
@@ -86,7 +130,8 @@ export class SourceLock {
   }
 
   classify(source: SourceWords, now: Millis): number {
-    if (this.isLocked) return sameSource(source, this.locked) ? SOURCE_MATCHES : SOURCE_REFUSED;
+    const { cells, at } = this.place;
+    if (this.isLocked) return isLockedTo(cells, at, source) ? SOURCE_MATCHES : SOURCE_REFUSED;
     const signalled = this.#signalled;
     if (signalled !== undefined) {
       if (sameSource(source, signalled)) return SOURCE_MATCHES;
@@ -113,8 +158,13 @@ export class SourceLock {
   }
 
   lock(source: SourceWords): void {
-    copySource(source, this.locked);
-    this.isLocked = true;
+    const { cells, at } = this.place;
+    cells[at + LOCKED] = 1;
+    cells[at + A] = source.a;
+    cells[at + B] = source.b;
+    cells[at + C] = source.c;
+    cells[at + D] = source.d;
+    cells[at + PORT] = source.port;
     this.#candidates.length = 0;
   }
 
@@ -140,7 +190,7 @@ export class SourceLock {
   }
 
   #unlock(): void {
-    this.isLocked = false;
+    this.place.cells[this.place.at + LOCKED] = 0;
     this.#candidates.length = 0;
   }
 }

@@ -1,4 +1,5 @@
 import { distance16 } from '../bytes/sequence.ts';
+import { ownPlace, type Place } from '../machine/cells.ts';
 import type { Millis } from '../machine/machine.ts';
 import { keepFrame, keptFrame, type MediaFrame, USUAL_PAYLOAD } from './media-frame.ts';
 
@@ -28,31 +29,39 @@ interface Slot {
   due: Millis;
 }
 
+/** The newest number that was sent in its turn, plus one; 0: none yet. */
+const LAST = 0;
+/** Frames that wait. */
+const HELD = 1;
+export const ORDER_CELLS = 2;
+
 /** Puts one stream's frames back into the order of their sequence numbers, as far as the rules wait. Nothing is allocated while they come in order. */
 export class FrameOrder {
   readonly #rules: OrderRules;
   readonly #held: Slot[] = [];
   readonly #free: Slot[] = [];
-  #started = false;
-  #last = 0;
   #disorderUntil: Millis;
+  readonly #cells: Float64Array;
+  readonly #at: number;
 
-  constructor(rules: OrderRules = VOICE) {
+  constructor(rules: OrderRules = VOICE, place: Place = ownPlace(ORDER_CELLS)) {
     this.#rules = rules;
+    this.#cells = place.cells;
+    this.#at = place.at;
     this.#disorderUntil =
       rules.disorderMs === Number.POSITIVE_INFINITY ? rules.disorderMs : Number.NEGATIVE_INFINITY;
   }
 
   get holding(): boolean {
-    return this.#held.length > 0;
+    return this.#cells[this.#at + HELD]! > 0;
   }
 
   /** True: the frame was copied and comes from `next` in its turn. False: it is to be sent now; ask `next` afterwards. */
   hold(frame: Readonly<MediaFrame>, now: Millis): boolean {
     const step = this.#started ? distance16(frame.sequence, this.#last) : 1;
-    this.#started = true;
     if (Math.abs(step) > MAX_STEP) {
       this.#free.push(...this.#held.splice(0));
+      this.#cells[this.#at + HELD] = 0;
       this.#last = frame.sequence;
       return false;
     }
@@ -75,6 +84,7 @@ export class FrameOrder {
     const step = distance16(slot.frame.sequence, this.#last);
     if (step > 1 && now < slot.due) return undefined;
     this.#held.shift();
+    this.#cells[this.#at + HELD] = this.#held.length;
     this.#free.push(slot);
     if (step > 0) this.#last = slot.frame.sequence;
     return slot.frame;
@@ -87,5 +97,26 @@ export class FrameOrder {
     let at = this.#held.length;
     while (at > 0 && distance16(this.#held[at - 1]!.frame.sequence, this.#last) > step) at--;
     this.#held.splice(at, 0, slot);
+    this.#cells[this.#at + HELD] = this.#held.length;
   }
+
+  get #started(): boolean {
+    return this.#cells[this.#at + LAST]! > 0;
+  }
+
+  get #last(): number {
+    return this.#cells[this.#at + LAST]! - 1;
+  }
+
+  set #last(sequence: number) {
+    this.#cells[this.#at + LAST] = sequence + 1;
+  }
+}
+
+/** Whether nothing waits and this frame is the next: it is noted, to be sent now. Else `FrameOrder.hold` decides. */
+export function inTurn(cells: Float64Array, at: number, sequence: number): boolean {
+  const last = cells[at + LAST]!;
+  if (cells[at + HELD]! > 0 || last === 0 || (last & 0xffff) !== sequence) return false;
+  cells[at + LAST] = sequence + 1;
+  return true;
 }

@@ -1,3 +1,4 @@
+import { ownPlace, type Place } from '../machine/cells.ts';
 import { CONTROL_QUALITY } from './media-frame.ts';
 
 /**
@@ -39,8 +40,6 @@ export function readQuality(from: Uint8Array, at: number): QualityReport {
 
 /** Frames that were sent and never came, by what the far gateway says and what arrived here. */
 export class TunnelTally {
-  /** Media frames of the stream that came, copies not counted, whatever became of them. */
-  arrived = 0;
   /** -1: the far gateway has said nothing yet. */
   lost = -1;
   farLost = -1;
@@ -50,10 +49,21 @@ export class TunnelTally {
   #lostBefore = 0;
   #sent = 0;
   #joined: boolean;
+  readonly #place: Place;
 
-  /** `joined`: the stream was running already (a worker's successor): the first report says only where it stands. */
-  constructor(joined: boolean) {
+  /** `joined`: the stream was running already (a worker's successor): the first report says only where it stands. `place`: of `arrived`. */
+  constructor(joined: boolean, place: Place = ownPlace(1)) {
     this.#joined = joined;
+    this.#place = place;
+  }
+
+  /** Media frames of the stream that came, copies not counted, whatever became of them. */
+  get arrived(): number {
+    return this.#place.cells[this.#place.at]!;
+  }
+
+  set arrived(frames: number) {
+    this.#place.cells[this.#place.at] = frames;
   }
 
   report(report: Readonly<QualityReport>): void {
