@@ -115,6 +115,9 @@ export class Lane implements LaneView {
   #heartbeatAt: Millis;
   #credit = 64 * 1024;
   #creditAt: Millis;
+  /** What has been collected holds something that the far end acknowledges within ACK_MS. */
+  #awaited = false;
+  #ackLater: NodeJS.Timeout | undefined;
   #ended = false;
   #expectHello = true;
 
@@ -145,8 +148,6 @@ export class Lane implements LaneView {
   }
 
   get oldestAt(): Millis | undefined {
-    // An acknowledgement alone is not acknowledged in turn: it must not make a lane that rests look stuck.
-    if (this.#owner.tcp === undefined && this.#log.outstanding <= CONTROL_FRAME) return undefined;
     return this.#log.oldestAt;
   }
 
@@ -188,6 +189,7 @@ export class Lane implements LaneView {
     if (BUFFER - this.#at < MEDIA_HEADER + frame.length) this.#send(this.#owner.now());
     const { bytes, start } = this.#buffer;
     this.#at = writeMedia(bytes, start + this.#at, frame) - start;
+    this.#awaited = true;
     this.framesOut++;
     this.#owner.dirty(this);
   }
@@ -202,6 +204,7 @@ export class Lane implements LaneView {
     if (BUFFER - this.#at < write.length) this.#send(now);
     const { bytes, start } = this.#buffer;
     this.#at = copyFrames(write, bytes, start + this.#at) - start;
+    this.#awaited = true;
     this.flush(now);
   }
 
@@ -245,7 +248,12 @@ export class Lane implements LaneView {
     this.#sent = (this.#sent + octets) >>> 0;
     this.#held += octets + RECORD_OCTETS;
     this.writtenAt = now;
-    return this.#log.written(this.#owner.tcp === undefined ? octets : octets + RECORD_OCTETS, now);
+    const awaited = this.#awaited;
+    this.#awaited = false;
+    // TCP acknowledges every octet. The far end's frames do not acknowledge an acknowledgement alone, and an answer to a heartbeat whenever
+    // there is company: neither must make a lane that rests look stuck.
+    if (this.#owner.tcp === undefined) return this.#log.written(octets, now, awaited);
+    return this.#log.written(octets + RECORD_OCTETS, now);
   }
 
   /** To be called a few times per second. */
@@ -260,6 +268,7 @@ export class Lane implements LaneView {
     if (!this.#room(now, 2 * CONTROL_FRAME)) return;
     writeHeartbeat(this.#buffer.bytes, this.#next, now >>> 0, false);
     this.#at += CONTROL_FRAME;
+    this.#awaited = true;
     this.#appendAck(now);
     this.flush(now);
   }
@@ -318,7 +327,21 @@ export class Lane implements LaneView {
       this.close(failure);
       return;
     }
-    if (this.#ackDue(now)) this.#owner.dirty(this);
+    this.#acknowledge(now);
+  }
+
+  /** Now where it is due, else when it will be: nothing else may happen here until then. */
+  #acknowledge(now: Millis): void {
+    if (this.#ackDue(now)) {
+      this.#owner.dirty(this);
+      return;
+    }
+    if (this.#unacked <= CONTROL_FRAME || this.#ackLater !== undefined) return;
+    this.#ackLater = setTimeout(() => {
+      this.#ackLater = undefined;
+      if (!this.#ended) this.#acknowledge(this.#owner.now());
+    }, ACK_MS);
+    this.#ackLater.unref();
   }
 
   /** A far end that sends without measure fills its own buffers, not this process's time. */
@@ -412,6 +435,7 @@ export class Lane implements LaneView {
     this.usable = false;
     if (!this.#lingering) this.#reader.stop();
     clearTimeout(this.#expiry);
+    clearTimeout(this.#ackLater);
     this.#owner.ended(this, reason);
   }
 }

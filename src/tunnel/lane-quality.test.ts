@@ -17,6 +17,17 @@ test('a write counts as acknowledged when all of it is, and its time is taken', 
   assert.deepEqual([log.outstanding, log.oldestAt, quality.roundTripMs], [0, undefined, 16]);
 });
 
+test('what is not awaited is outstanding, but no write waits for it', () => {
+  const log = new AckLog();
+  const quality = new PathQuality('frames');
+  assert.equal(log.written(14, 1000, false), -1);
+  assert.deepEqual([log.outstanding, log.oldestAt], [14, undefined]);
+  assert.equal(log.written(176, 1900), 0);
+  assert.deepEqual([log.outstanding, log.oldestAt], [190, 1900]);
+  log.settle(0, 1925, quality);
+  assert.deepEqual([log.outstanding, log.oldestAt, quality.roundTripMs], [0, undefined, 25]);
+});
+
 test('the log is of fixed size and its sums stay right, whatever is written and acknowledged', () => {
   const step = fc.oneof(
     fc.record({ write: fc.integer({ min: 1, max: 5000 }) }),

@@ -25,16 +25,20 @@ export class AckLog {
     return this.#numbered - this.#count;
   }
 
-  /** When the oldest octet not acknowledged was written; undefined where there is none. */
+  /** When the oldest write that is waited for was made; undefined where there is none. */
   get oldestAt(): Millis | undefined {
     return this.#count === 0 ? undefined : this.#times[this.#first];
   }
 
-  /** Returns the write's number, from 0 on; -1 where it was counted to the one before. */
-  written(octets: number, now: Millis): number {
+  /**
+   * Returns the write's number, from 0 on; -1 where it was counted to the one before, or is not `awaited`: its octets are outstanding, and nobody
+   * minds when they are acknowledged.
+   */
+  written(octets: number, now: Millis, awaited = true): number {
     const full = this.#count === WRITES;
     this.#written += octets;
     this.outstanding += octets;
+    if (!awaited) return -1;
     if (!full) this.#times[(this.#first + this.#count++) % WRITES] = now;
     this.#ends[(this.#first + this.#count - 1) % WRITES] = this.#written;
     return full ? -1 : this.#numbered++;

@@ -1,13 +1,16 @@
-/** A far end that speaks and does not read: what is meant for it must not pile up here. */
+/** One media connection: what a far end costs that speaks and does not read, and what is acknowledged when. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
+import { PathQuality } from '../tunnel/lane-quality.ts';
 import { FewestOutstanding } from '../tunnel/lane-scheduler.ts';
 import {
   FLAG_EMERGENCY,
   FrameReader,
   helloFrame,
   mediaFrame,
+  writeAck,
   writeHeartbeat,
+  writeMedia,
 } from '../tunnel/media-frame.ts';
 import { BufferPool, Lane } from './lane.ts';
 import type { LaneWire, WireBuffer, WireUser } from './lane-wire.ts';
@@ -22,9 +25,12 @@ class FullWire implements LaneWire {
   readonly waiting: { buffer: WireBuffer; length: number; taken: Parameters<LaneWire['write']>[2] }[] = [];
   sequences: number[] = [];
   heartbeats = 0;
+  acknowledged = 0;
   readonly #reader = new FrameReader({
     media: (frame) => this.sequences.push(frame.sequence),
-    ack: () => undefined,
+    ack: (received) => {
+      this.acknowledged = received;
+    },
     heartbeat: () => this.heartbeats++,
     close: () => undefined,
     hello: () => undefined,
@@ -52,10 +58,11 @@ function unread(): { lane: Lane; wire: FullWire; clock: { now: number }; dirty: 
   const wire = new FullWire();
   const clock = { now: 1000 };
   let dirty = 0;
+  const quality = new PathQuality('frames');
   const lane = new Lane(wire, {
     pool: new BufferPool((octets) => ({ bytes: Buffer.alloc(octets), start: 0, address: 0 })),
     tcp: undefined,
-    quality: () => undefined,
+    quality: () => quality,
     intake: () => 1e9,
     now: () => clock.now,
     media: () => undefined,
@@ -124,4 +131,53 @@ test('even emergency frames stop at a megabyte that nobody acknowledges', () => 
     lane.flush(clock.now);
   }
   assert.ok(wire.waiting.length <= 80, `${wire.waiting.length} buffers of 16 kB`);
+});
+
+const VOICE = { ...mediaFrame(), stream: 1, bytes: new Uint8Array(160), length: 160 };
+
+test('a lane that rests is not stuck: answers to heartbeats and acknowledgements are not waited for', () => {
+  const { lane, wire, clock } = unread();
+  lane.flush(clock.now);
+  for (let second = 0; second < 3; second++) {
+    clock.now += 1000;
+    wire.user!.data(HEARTBEAT, 0, HEARTBEAT.length);
+    lane.flush(clock.now);
+    wire.take();
+    clock.now += 900;
+    assert.equal(lane.oldestAt, undefined);
+  }
+  lane.sendMedia(VOICE);
+  lane.flush(clock.now);
+  assert.equal(lane.oldestAt, clock.now, 'the wait begins with the first frame, whatever was written before');
+  const picked = new Int32Array(1);
+  assert.equal(new FewestOutstanding().pick([lane], 1, 0, clock.now, picked), 1);
+});
+
+test('the last frames of a spurt are acknowledged in time although nothing else happens', () => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  try {
+    const { lane, wire, clock, dirty } = unread();
+    wire.take();
+    const octets = new Uint8Array(200);
+    const length = writeMedia(octets, 0, VOICE);
+    const told = dirty();
+    for (let i = 0; i < 3; i++) wire.user!.data(octets, 0, length);
+    assert.equal(dirty(), told, 'not yet: more may come');
+    clock.now += 25;
+    mock.timers.tick(25);
+    assert.ok(dirty() > told);
+    lane.flush(clock.now);
+    wire.take();
+    assert.equal(wire.acknowledged, 43 + 3 * length);
+    // An acknowledgement alone is not acknowledged: two lanes at rest stay at rest.
+    const acknowledgement = new Uint8Array(7);
+    writeAck(acknowledgement, 0, 0);
+    const rests = dirty();
+    wire.user!.data(acknowledgement, 0, acknowledgement.length);
+    clock.now += 100;
+    mock.timers.tick(100);
+    assert.equal(dirty(), rests);
+  } finally {
+    mock.timers.reset();
+  }
 });
