@@ -66,6 +66,24 @@ test('a name that reads as a number is judged, rewritten and called as that numb
     assert.equal(decide(name), `rest ${name}`, name);
 });
 
+test('a number that cannot be international, whatever it is called, is judged as what a telephone system dials', () => {
+  const routes = plan(
+    rule({ name: 'premium', match: '0900.', to: 'refuse:21' }),
+    rule({ name: 'rest', match: '*' }),
+  );
+  const decide = (number: string, numberType: Party['numberType']) => {
+    const decision = routes.decide(
+      'peer:a',
+      { number, numberType, privacy: 'allowed', verified: false },
+      party('300'),
+    );
+    return decision.route;
+  };
+  assert.equal(decide('0900123', 'international'), 'premium');
+  assert.equal(decide('+0900-123', 'uri'), 'premium');
+  assert.equal(decide('49900123', 'international'), 'rest');
+});
+
 test('patterns: agree with a regular expression', () => {
   const pattern = fc
     .tuple(

@@ -11,14 +11,21 @@ const SEPARATORS = /[-.()/, ]/g;
 
 /**
  * A name that reads as a number (`0900-1`, `+4930100;x`) is that number: whoever dials or shows it looks at its characters, not at the
- * type somebody gave it. Judged as a name, it would pass every rule for numbers.
+ * type somebody gave it. Judged as a name, it would pass every rule for numbers. No country code begins with 0 (E.164): `+0900` is
+ * `0900`, which is what a telephone system dials that does not look at the type.
  */
 export function asDialled<T extends Pick<Party, 'number' | 'numberType'>>(party: T): T {
+  if (party.numberType === 'international') return domesticIfZero(party);
   if (party.numberType !== 'uri') return party;
   const digits = party.number.split(';', 1)[0]!.replace(SEPARATORS, '');
-  if (/^\+[0-9]+$/.test(digits)) return { ...party, number: digits.slice(1), numberType: 'international' };
+  if (/^\+[0-9]+$/.test(digits))
+    return domesticIfZero({ ...party, number: digits.slice(1), numberType: 'international' });
   const isNumber = /^[0-9*#A-D]+$/.test(digits) && /[0-9]/.test(digits);
   return isNumber ? { ...party, number: digits, numberType: 'unknown' } : party;
+}
+
+function domesticIfZero<T extends Pick<Party, 'number' | 'numberType'>>(party: T): T {
+  return party.number.startsWith('0') ? { ...party, numberType: 'unknown' } : party;
 }
 
 /**
