@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -405,6 +405,25 @@ describe('files named by the configuration', () => {
       formatConfigError(result.error[0]!),
       '/nonexistent/relay.yaml:1:1: there is no such file; write one with `voip-sgw init DIR` or correct the path',
     );
+  });
+
+  test('what cannot be a configuration is not read: a device, a huge file', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sgw-config-'));
+    try {
+      const huge = join(folder, 'huge.yaml');
+      writeFileSync(huge, '');
+      truncateSync(huge, 2 ** 33);
+      for (const file of ['/dev/zero', huge]) {
+        const result = loadConfig(file);
+        assert.ok(!result.ok);
+        assert.match(
+          formatConfigError(result.error[0]!),
+          /:1:1: this is no configuration: a device, or more than 8 MB$/,
+        );
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test('missing certificate, key and CA are named with their path and place', () => {

@@ -2,7 +2,7 @@
  * Reads a configuration file: YAML, then the definition in config-schema.ts, then the checks that see the whole
  * (config-checks.ts) and the files it names (config-files.ts). Every fault says where it stands and what to do next.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import type { GatewayConfig, MediaPoolConfig } from '../gateway/config.ts';
@@ -45,10 +45,18 @@ export function formatConfigError(error: ConfigError): string {
   return `${error.file}:${error.line}:${error.column}: ${path}${error.message}`;
 }
 
+/** Ten thousand accounts are one and a half. */
+const MAX_OCTETS = 8 * 2 ** 20;
+
 /** Reads the file at `path`. Paths in the result are absolute. Does not throw for anything the file says. */
 export function loadConfig(path: string, options: LoadOptions = {}): Result<LoadedConfig, ConfigError[]> {
   let text: string;
   try {
+    const status = statSync(path);
+    if (status.size > MAX_OCTETS || status.isCharacterDevice() || status.isBlockDevice()) {
+      const message = `this is no configuration: a device, or more than ${MAX_OCTETS / 2 ** 20} MB`;
+      return fail([{ file: path, line: 1, column: 1, path: '', message }]);
+    }
     text = readFileSync(path, 'utf8');
   } catch (error) {
     return fail([{ file: path, line: 1, column: 1, path: '', message: unreadable(error) }]);
