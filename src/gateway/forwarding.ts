@@ -7,6 +7,7 @@ import type { H323Leg } from '../interworking/h323-leg.ts';
 import type { SipLeg } from '../interworking/sip-leg.ts';
 import { fail, ok, type Result } from '../machine/machine.ts';
 import type { Cause, Party } from '../meta/message.ts';
+import { asCalled } from '../policy/number-pattern.ts';
 import type { Refusal } from '../policy/refusal.ts';
 import type { GatewayCall, SetupCommand } from './gateway-call.ts';
 import { type LegTarget, legTo, targetOf } from './legs.ts';
@@ -79,7 +80,7 @@ function wayTo(
     const { cause, reason } = decision.refusal;
     const peer = gw.peer(call.peer);
     if (reason !== 'no-route' || peer === undefined) return fail({ cause, reason: `forward-${reason}` });
-    return ok({ target: { peer }, route: call.route, caller: call.caller, callee: to });
+    return ok({ target: { peer }, route: call.route, caller: call.caller, callee: asCalled(to) });
   }
   const target = targetOf(gw, decision);
   if (!target.ok) return fail({ ...target.error, reason: `forward-${target.error.reason}` });

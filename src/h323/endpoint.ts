@@ -24,6 +24,7 @@ import { answerMode, requestMode } from './h245/request-mode.ts';
 import { sendUserInput } from './h245/user-input.ts';
 import { transferAnswered } from './h450/services.ts';
 import { decodeRas, messageErrorText } from './messages.ts';
+import type { H323Peer } from './peer-contract.ts';
 import { RasClient } from './ras/client.ts';
 import { rasLine } from './ras/exchange.ts';
 import { Gatekeeper } from './ras/gatekeeper.ts';
@@ -233,10 +234,17 @@ export class H323Endpoint implements Machine<H323Input, H323Output> {
   #configure(command: Extract<H323Command, { kind: 'configure' }>): void {
     const { peers, resolvedPeers } = this.#core;
     this.#core.listeners = command.listeners;
+    const before = new Map(peers);
     peers.clear();
     for (const peer of command.peers) peers.set(peer.name, peer);
-    for (const [ip, name] of resolvedPeers) if (!peers.has(name)) resolvedPeers.delete(ip);
+    for (const [ip, name] of resolvedPeers)
+      if (!sameHosts(before.get(name), peers.get(name))) resolvedPeers.delete(ip);
     this.#stack.ras.configure();
     this.#gatekeeper.configure(command.gatekeeper);
   }
+}
+
+/** Addresses learned by name are the peer's as long as its names are the same. */
+function sameHosts(was: H323Peer | undefined, is: H323Peer | undefined): boolean {
+  return was !== undefined && was.host === is?.host && was.gatekeeper?.host === is.gatekeeper?.host;
 }

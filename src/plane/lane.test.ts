@@ -77,6 +77,7 @@ function unread(): { lane: Lane; wire: FullWire; clock: { now: number }; dirty: 
   return { lane, wire, clock, dirty: () => dirty };
 }
 
+const VOICE = { ...mediaFrame(), stream: 1, bytes: new Uint8Array(160), length: 160 };
 const HEARTBEAT = new Uint8Array(7);
 writeHeartbeat(HEARTBEAT, 0, 1, false);
 
@@ -119,6 +120,25 @@ test('frames that a full connection holds back leave in order and whole once it 
   );
 });
 
+test('an acknowledgement that found the connection full is made up for when there is room', () => {
+  const { lane, wire, clock, dirty } = unread();
+  for (let i = 0; i < 8; i++) {
+    lane.sendMedia({ ...VOICE, sequence: i });
+    lane.flush(clock.now);
+  }
+  const octets = new Uint8Array(200);
+  const length = writeMedia(octets, 0, VOICE);
+  clock.now += 30;
+  wire.user!.data(octets, 0, length);
+  lane.flush(clock.now);
+  const told = dirty();
+  wire.take();
+  assert.ok(dirty() > told);
+  lane.flush(clock.now);
+  wire.take();
+  assert.equal(wire.acknowledged, 43 + length);
+});
+
 test('even emergency frames stop at a megabyte that nobody acknowledges', () => {
   const { lane, wire, clock } = unread();
   const policy = new FewestOutstanding();
@@ -132,8 +152,6 @@ test('even emergency frames stop at a megabyte that nobody acknowledges', () => 
   }
   assert.ok(wire.waiting.length <= 80, `${wire.waiting.length} buffers of 16 kB`);
 });
-
-const VOICE = { ...mediaFrame(), stream: 1, bytes: new Uint8Array(160), length: 160 };
 
 test('a lane that rests is not stuck: answers to heartbeats and acknowledgements are not waited for', () => {
   const { lane, wire, clock } = unread();

@@ -236,7 +236,7 @@ export class Lane implements LaneView {
     this.#held -= octets + RECORD_OCTETS;
     this.#untaken--;
     this.#owner.pool.give(buffer);
-    if (this.#at > 0) this.#owner.dirty(this);
+    if (this.#at > 0 || this.#ackDue(this.#owner.now())) this.#owner.dirty(this);
   };
 
   /** The far end does not read, or the path is cut. */

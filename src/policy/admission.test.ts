@@ -162,7 +162,8 @@ test('emergency: by own numbers as dialled; a class from the termination gateway
   const is = (number: string, numberType: 'unknown' | 'national' | 'international' | 'uri' = 'unknown') =>
     numbers.includes({ number, numberType });
   assert.ok(is('112') && is('911', 'national'));
-  assert.ok(!is('1122') && !is('112', 'international') && !is('112', 'uri'));
+  assert.ok(!is('1122') && !is('112', 'international') && !is('help', 'uri'));
+  assert.ok(is('11-2', 'uri'), 'what is called as 112 is 112');
   assert.deepEqual(classify(true, 'normal', false), { priority: 'emergency', preempts: true });
   assert.deepEqual(classify(false, 'emergency', false), { priority: 'normal', preempts: false });
   assert.deepEqual(classify(false, 'emergency', true), { priority: 'emergency', preempts: false });

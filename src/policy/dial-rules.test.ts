@@ -81,7 +81,20 @@ test('a number that cannot be international, whatever it is called, is judged as
   };
   assert.equal(decide('0900123', 'international'), 'premium');
   assert.equal(decide('+0900-123', 'uri'), 'premium');
+  assert.equal(decide('0+900123', 'uri'), 'premium');
+  assert.equal(decide('0900123a', 'uri'), 'premium');
   assert.equal(decide('49900123', 'international'), 'rest');
+});
+
+test('a type that no rule sees and a telephone network would dial by is not passed on with the called number', () => {
+  const routes = plan(rule({ name: 'rest', match: '*' }));
+  for (const numberType of ['national', 'subscriber'] as const) {
+    const callee: Party = { number: '900123', numberType, privacy: 'allowed', verified: false };
+    const decision = routes.decide('peer:a', callee, { ...party('30123'), numberType });
+    assert.ok(decision.kind !== 'refuse');
+    assert.deepEqual([decision.callee.number, decision.callee.numberType], ['900123', 'unknown']);
+    assert.equal(decision.caller.numberType, numberType, 'the caller is for the eye');
+  }
 });
 
 test('patterns: agree with a regular expression', () => {

@@ -3,7 +3,7 @@ import type { Result } from '../machine/machine.ts';
 import { fail, ok } from '../machine/machine.ts';
 import type { Party } from '../meta/message.ts';
 import { META_LIMITS } from '../meta/message.ts';
-import { asDialled, matchesPattern, numberText, patternProblem } from './number-pattern.ts';
+import { asCalled, asDialled, matchesPattern, numberText, patternProblem } from './number-pattern.ts';
 import type { Refusal } from './refusal.ts';
 
 /**
@@ -138,7 +138,7 @@ export class DialPlan {
 
   /** `from`: 'peer:NAME' or 'tunnel:SITE' (or 'peers', 'tunnel' where the name does not matter). What is judged is what is called. */
   decide(from: string, calleeIn: Party, callerIn: Party): RouteDecision {
-    const [callee, caller] = [asDialled(calleeIn), asDialled(callerIn)];
+    const [callee, caller] = [asCalled(calleeIn), asDialled(callerIn)];
     for (const compiled of this.#rules) {
       if (outcomeOf(compiled.rule, from, callee, caller) === 'matches')
         return apply(compiled, callee, caller);
@@ -147,7 +147,7 @@ export class DialPlan {
   }
 
   explain(from: string, calleeIn: Party, callerIn: Party): RouteExplanation {
-    const [callee, caller] = [asDialled(calleeIn), asDialled(callerIn)];
+    const [callee, caller] = [asCalled(calleeIn), asDialled(callerIn)];
     const steps: RouteStep[] = [];
     for (const { rule } of this.#rules) {
       const outcome = outcomeOf(rule, from, callee, caller);

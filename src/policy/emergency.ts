@@ -1,5 +1,6 @@
 /** Emergency calls: which they are is decided by this gateway's own numbers, never by what the far side says alone. */
 import type { Party, Priority } from '../meta/message.ts';
+import { asDialled } from './number-pattern.ts';
 
 export class EmergencyNumbers {
   readonly #numbers: ReadonlySet<string>;
@@ -10,8 +11,8 @@ export class EmergencyNumbers {
   }
 
   includes(callee: Pick<Party, 'number' | 'numberType'>): boolean {
-    if (callee.numberType === 'international' || callee.numberType === 'uri') return false;
-    return this.#numbers.has(callee.number);
+    const { number, numberType } = asDialled(callee);
+    return numberType !== 'international' && numberType !== 'uri' && this.#numbers.has(number);
   }
 }
 

@@ -6,8 +6,8 @@ export function numberText(party: Pick<Party, 'number' | 'numberType'>): string 
   return party.numberType === 'international' ? `+${party.number}` : party.number;
 }
 
-/** What separates digits for the eye only (RFC 3966 5.1.1), and what people put there besides. */
-const SEPARATORS = /[-.()/, ]/g;
+/** What separates digits for the eye only (RFC 3966 5.1.1), and what people put there besides; a `+` that is not in front. */
+const SEPARATORS = /[-.()/, ]|(?<=.)\+/g;
 
 /**
  * A name that reads as a number (`0900-1`, `+4930100;x`) is that number: whoever dials or shows it looks at its characters, not at the
@@ -17,11 +17,21 @@ const SEPARATORS = /[-.()/, ]/g;
 export function asDialled<T extends Pick<Party, 'number' | 'numberType'>>(party: T): T {
   if (party.numberType === 'international') return domesticIfZero(party);
   if (party.numberType !== 'uri') return party;
-  const digits = party.number.split(';', 1)[0]!.replace(SEPARATORS, '');
+  const digits = party.number.split(';', 1)[0]!.replace(SEPARATORS, '').toUpperCase();
   if (/^\+[0-9]+$/.test(digits))
     return domesticIfZero({ ...party, number: digits.slice(1), numberType: 'international' });
   const isNumber = /^[0-9*#A-D]+$/.test(digits) && /[0-9]/.test(digits);
   return isNumber ? { ...party, number: digits, numberType: 'unknown' } : party;
+}
+
+/**
+ * The number a call is for, as it is judged and as it is called: without a type that a rule does not see and a telephone network would dial by
+ * (`900123` that is `national` is `0900123` there).
+ */
+export function asCalled<T extends Pick<Party, 'number' | 'numberType'>>(party: T): T {
+  const dialled = asDialled(party);
+  const hidden = dialled.numberType === 'national' || dialled.numberType === 'subscriber';
+  return hidden ? { ...dialled, numberType: 'unknown' } : dialled;
 }
 
 function domesticIfZero<T extends Pick<Party, 'number' | 'numberType'>>(party: T): T {

@@ -201,9 +201,10 @@ export class SipEndpoint implements Machine<SipInput, SipOutput> {
   #configure(command: Extract<SipCommand, { kind: 'configure' }>): void {
     const { peers, resolvedPeers } = this.#core;
     this.#core.listeners = command.listeners;
+    const hosts = new Map([...peers].map(([name, { host }]) => [name, host]));
     peers.clear();
     for (const peer of command.peers) peers.set(peer.name, peer);
-    resolvedPeers.keep(peers);
+    resolvedPeers.keep((name) => peers.has(name) && peers.get(name)?.host === hosts.get(name));
     this.#prober.configure();
     this.#registrations.configure();
   }

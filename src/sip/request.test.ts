@@ -141,6 +141,24 @@ test('a name that resolves to another address each time: calls and requests at t
   assert.equal(gw.counted('unknown-source'), before + 1);
 });
 
+test('a peer that is given another host is not believed to be where it was', () => {
+  const { net, gw } = stage({ peers: [{ name: 'trunk', host: 'trunk.example' }] });
+  const there = net.peer('198.51.100.1') as RawPeer;
+  gw.names.set('trunk.example', [{ transport: 'udp', address: there.address }]);
+  gw.command(invite(2, 'trunk'));
+  net.run(1000);
+  const strangers = (): number => {
+    const before = gw.counted('unknown-source');
+    net.send(there, gw, request('OPTIONS'));
+    net.run(100);
+    return gw.counted('unknown-source') - before;
+  };
+  assert.equal(strangers(), 0);
+  const peers = [{ name: 'trunk', host: '203.0.113.9', probeEveryMs: 0 }];
+  gw.command({ kind: 'configure', listeners: gw.listeners, peers });
+  assert.equal(strangers(), 1);
+});
+
 test('a name that does not resolve ends the call with 503', () => {
   const { net, gw } = stage({ peers: [{ name: 'trunk', host: 'nowhere.example' }] });
   gw.command(invite(2, 'trunk'));

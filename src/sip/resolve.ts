@@ -104,9 +104,11 @@ export class Resolver {
     pending.alarm.set(undefined);
     const { query } = pending;
     const targets = found.slice(0, MOST_TARGETS);
-    if (query.peer !== undefined && targets.length > 0) {
+    const { peer } = query;
+    // Asked before a reload that gave the peer another host: no address of its any more.
+    if (peer !== undefined && this.#core.peers.get(peer)?.host === query.host && targets.length > 0) {
       const ips = targets.map(({ address }) => address.ip);
-      this.#core.resolvedPeers.learn(query.peer, ips, this.#core.now);
+      this.#core.resolvedPeers.learn(peer, ips, this.#core.now);
     }
     pending.done(
       targets.map(({ transport, address }) => ({

@@ -37,8 +37,8 @@ export class ResolvedPeers {
     for (const [ip] of own.slice(0, -MOST_PER_PEER)) this.#byIp.delete(ip);
   }
 
-  /** Forgets all but these peers. */
-  keep(peers: ReadonlyMap<string, unknown>): void {
-    for (const [ip, { peer }] of this.#byIp) if (!peers.has(peer)) this.#byIp.delete(ip);
+  /** Forgets the peers that are gone, or have another host now. */
+  keep(stays: (peer: string) => boolean): void {
+    for (const [ip, { peer }] of this.#byIp) if (!stays(peer)) this.#byIp.delete(ip);
   }
 }

@@ -69,6 +69,34 @@ test('422: refreshed again at once with the interval that is wanted, nonsense an
   }
 });
 
+test('422 repeats the change with the interval and Min-SE that are wanted, be it a refresh or a hold; not after the end (RFC 4028 7.4)', () => {
+  const wanted: Reply = [422, 'Min-SE: 1800'];
+  const { gw, net, seen } = refreshed('INVITE', { INVITE: [wanted] });
+  gw.command({ kind: 'reinvite', session: 1, body: sdp('hold') });
+  net.run(2000);
+  assert.deepEqual(
+    seen.map(({ text }) => [text.split('\r\n\r\n')[1], header(text, 'Min-SE')]),
+    [
+      ['hold', undefined],
+      ['hold', '1800'],
+    ],
+  );
+  assert.equal(gw.seen('modify-accepted').length, 1);
+  const late = refreshed('INVITE', {});
+  let open = '';
+  late.raw.on = (text): void => {
+    if (text.startsWith('INVITE ')) open = text;
+  };
+  late.net.run(46_000);
+  late.net.send(late.raw, late.gw, request('BYE', { ...late.inside, cseq: '2 BYE' }));
+  late.net.run(10);
+  const before = late.raw.received.filter(({ text }) => text.startsWith('INVITE ')).length;
+  late.net.send(late.raw, late.gw, respond(open, 422, '', ['Min-SE: 1800']));
+  late.net.run(100);
+  assert.ok(open !== '');
+  assert.equal(late.raw.received.filter(({ text }) => text.startsWith('INVITE ')).length, before);
+});
+
 test('481 and 408 to a refresh by UPDATE end the call, as to one by re-INVITE (RFC 4028 10, RFC 3261 12.2.1.2)', () => {
   for (const code of [481, 408]) {
     const { net, gw, raw } = refreshed('INVITE, UPDATE', { UPDATE: [[code]] });

@@ -111,9 +111,8 @@ function receive(
   if (status === 491) return later(stack, session, modify);
   // 12.2.1.2: these say that the far end has no such dialog (any more).
   if (status === 481 || status === 408) return hangUp(stack, session, status);
-  if (status === 422 && modify.refresh && session.modify === modify && widened(stack, session, response)) {
-    return send(stack, session, modify);
-  }
+  const stands = session.state === 'confirmed' && session.modify === modify;
+  if (status === 422 && stands && widened(stack, session, response)) return send(stack, session, modify);
   refused(stack, session, modify, status);
 }
 

@@ -122,6 +122,8 @@ export class Session {
   onRetry: (() => void) | undefined;
   /** Session timer (RFC 4028): what was agreed. */
   refresh: SessionRefresh | undefined;
+  /** The largest Min-SE of a 422 to us, seconds; 0: none. */
+  leastInterval = 0;
   readonly timer: Alarm;
   onTimer: (() => void) | undefined;
   onRefresh: (() => void) | undefined;

@@ -53,7 +53,12 @@ export function timerHeaders(session: Session): HeaderPair[] {
   const { refresh } = session;
   if (refresh === undefined) return [];
   const refresher = refresh.ours ? 'uac' : 'uas';
-  return [['Session-Expires', formatSessionExpires({ seconds: refresh.seconds, refresher })]];
+  const headers: HeaderPair[] = [
+    ['Session-Expires', formatSessionExpires({ seconds: refresh.seconds, refresher })],
+  ];
+  // RFC 4028 7.4: the largest that was asked for, so that nobody on the way lowers the interval again.
+  if (session.leastInterval > 0) headers.push(['Min-SE', String(session.leastInterval)]);
+  return headers;
 }
 
 /** Our refresh came to nothing, or could not go out now: once more, as long as the session has not expired. */
@@ -71,6 +76,7 @@ export function widened(stack: Stack, session: Session, response: SipResponse): 
   if (refresh === undefined || least === undefined || least > MAX_SE) return false;
   if (least <= refresh.seconds || refresh.widened >= MOST_WIDENED) return false;
   session.refresh = { ...refresh, seconds: least, widened: refresh.widened + 1 };
+  session.leastInterval = Math.max(session.leastInterval, least);
   stack.core.count('session-interval');
   return true;
 }
