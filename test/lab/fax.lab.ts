@@ -93,7 +93,14 @@ labTest(
     skipRecords();
     const refusals = (pbx: Asterisk): number => pbx.log('full').split('refused to negotiate T.38').length - 1;
     const before = [refusals(inside), refusals(outside)];
-    const mode = await sendPage(inside, outside, 3, () => inside.call(outward.calleeTcp, 'sendfax'));
+    const send = () => sendPage(inside, outside, 3, () => inside.call(outward.calleeTcp, 'sendfax'));
+    // Modems in software hear every millisecond that the machine stands still: they dial again, once, as fax machines do.
+    const mode = await send().catch(async (error: unknown) => {
+      if (!String(error).includes('receiver: audio FAILED')) throw error;
+      console.log(`the page is sent a second time: ${String(error).split('\n', 1)[0]}`);
+      await pair.idle();
+      return send();
+    });
     assert.equal(mode, 'audio');
     assert.ok(refusals(inside) > before[0]! && refusals(outside) > before[1]!);
     await pair.idle();

@@ -122,7 +122,7 @@ ${rows.join('\n')}
 | Gatekeeper: registration, admission, calls in both directions | yes | \`h323-gatekeeper.lab.ts\` |
 | Fax (T.38), a page from the Internet to the PBX, H.323 on one side and SIP on the other | yes, in both arrangements: the page arrives dot by dot (RequestMode, H.323 D.5) | \`fax-h323.lab.ts\` |
 | Fax (T.38) from the start, without sound (FastStart or channels of T.38 alone) | no: it accepts our channel, then clears the call because it has no audio channel to open (cause 16, which is 480) | \`sim/h323-fax-first\` tests; tried by hand |
-| Fax (T.38) refused by \`fax: false\` | chan_pjsip falls back to sound on both sides, and the page arrives | \`fax.lab.ts\` |
+| Fax (T.38) refused by \`fax: false\` | chan_pjsip falls back to sound on both sides, and the page arrives; now and then its modems need a second call | \`fax.lab.ts\` |
 | Capabilities after a hold, on a machine that stands still now and then | Asterisk sometimes dies (SIGSEGV where it adds to the joint capabilities; once in some fifty calls held and resumed within a second on a machine stopped 40 % of the time): the lab starts it again and repeats the test, and says so | \`h323-more\` |
 | Set-up, now and then | 3 s late: the thread of its call sometimes begins before the connection is in place, and looks at it only after 3 s; the call then goes on as any other | \`h323-more.lab.ts\`, seen in its trace |
 | Supplementary services (H.450), video | chan_ooh323 has none | \`h323/h450\` and \`sim/h323-video\` tests |
